@@ -1,0 +1,23 @@
+//! What happened, as data: operations, events, traces, schedules, and the files of one run.
+//!
+//! This crate knows no clock, no process and no network. It is what the recorder writes and what the judge reads, so
+//! every stage between them can be run again from files alone.
+
+mod claim;
+mod event;
+mod history;
+pub mod jsonl;
+mod manifest;
+mod op;
+mod run_dir;
+pub mod schedule;
+pub mod trace;
+mod value;
+
+pub use claim::{Claim, UnknownClaim};
+pub use event::{Event, Invoke, Nanos, Outcome, Process, Reason, Return};
+pub use history::{History, Malformed, Operation, Pairing};
+pub use manifest::{Manifest, Moments, Stall, State, SystemInfo};
+pub use op::{F, Key, NodeName, Op, Request};
+pub use run_dir::{RunDir, RunDirError};
+pub use value::Value;

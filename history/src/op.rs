@@ -1,0 +1,232 @@
+//! What a client may ask: Jepsen's `:f`, a key and a value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Value;
+
+/// Names the object that an operation is about; independent keys are independent questions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub Arc<str>);
+
+impl From<&str> for Key {
+    fn from(name: &str) -> Key {
+        Key(name.into())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names a node as people and files do: `n1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeName(pub Arc<str>);
+
+impl From<&str> for NodeName {
+    fn from(name: &str) -> NodeName {
+        NodeName(name.into())
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names the function of an operation, in Jepsen's words.
+///
+/// Which value it takes and returns is said by the model that understands it; this list is every word that a format of
+/// ours may write. A word that is not in it is kept as `Other`, so that an error can name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum F {
+    /// Reads a key; ok carries the value.
+    Read,
+    /// Writes a value.
+    Write,
+    /// Compares and sets: the value is `[from, to]`.
+    Cas,
+    /// Appends an element to a list.
+    Append,
+    /// Removes a key.
+    Delete,
+    /// Adds a number to a counter.
+    Increment,
+    /// Adds an element to a set or a bag.
+    Add,
+    /// Removes an element from a set.
+    Remove,
+    /// Asks whether a set holds an element; ok carries a bool.
+    Contains,
+    /// Puts an element at the end of a queue.
+    Enqueue,
+    /// Takes an element from the front of a queue; ok carries it, or nil where the queue was empty.
+    Dequeue,
+    /// Pushes an element on a stack.
+    Push,
+    /// Pops an element from a stack.
+    Pop,
+    /// Acquires a lock; ok may carry a fencing token.
+    Acquire,
+    /// Releases a lock.
+    Release,
+    /// A transaction: a list of micro-operations.
+    Txn,
+    /// A word that no model of ours knows.
+    Other(Arc<str>),
+}
+
+const WORDS: [(F, &str); 16] = [
+    (F::Read, "read"),
+    (F::Write, "write"),
+    (F::Cas, "cas"),
+    (F::Append, "append"),
+    (F::Delete, "delete"),
+    (F::Increment, "increment"),
+    (F::Add, "add"),
+    (F::Remove, "remove"),
+    (F::Contains, "contains"),
+    (F::Enqueue, "enqueue"),
+    (F::Dequeue, "dequeue"),
+    (F::Push, "push"),
+    (F::Pop, "pop"),
+    (F::Acquire, "acquire"),
+    (F::Release, "release"),
+    (F::Txn, "txn"),
+];
+
+impl F {
+    /// Returns the word of the format.
+    pub fn name(&self) -> &str {
+        match self {
+            F::Other(word) => word,
+            known => WORDS.iter().find(|(f, _)| f == known).map_or("", |(_, word)| word),
+        }
+    }
+
+    /// Returns the function that a word names.
+    pub fn from_name(word: &str) -> F {
+        WORDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map_or_else(|| F::Other(word.into()), |(f, _)| f.clone())
+    }
+
+    /// Returns whether the operation only observes, so that a timeout proves that nothing changed.
+    pub fn is_read(&self) -> bool {
+        matches!(self, F::Read | F::Contains)
+    }
+}
+
+impl fmt::Display for F {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for F {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for F {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<F, D::Error> {
+        let word = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Ok(F::from_name(&word))
+    }
+}
+
+/// Identifies a command across attempts: two invocations with the same request are one operation that takes effect at
+/// most once (thesis §6.3). Written as `session-sequence`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Request {
+    /// The client session.
+    pub session: u64,
+    /// The command within the session, counted up from 1.
+    pub sequence: u64,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.session, self.sequence)
+    }
+}
+
+impl std::str::FromStr for Request {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Request, String> {
+        let numbers = text.split_once('-').and_then(|(session, sequence)| {
+            Some(Request { session: session.parse().ok()?, sequence: sequence.parse().ok()? })
+        });
+        numbers.ok_or_else(|| format!("expected a request such as \"3-19\", found {text:?}"))
+    }
+}
+
+impl Serialize for Request {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Request, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What one invocation asks of the system.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Op {
+    /// What to do.
+    pub f: F,
+    /// To which object; none where a history has only one.
+    pub key: Option<Key>,
+    /// With which argument; `Nil` for a read.
+    pub value: Value,
+}
+
+impl Op {
+    /// Returns a read of a key.
+    pub fn read(key: impl Into<Key>) -> Op {
+        Op { f: F::Read, key: Some(key.into()), value: Value::Nil }
+    }
+
+    /// Returns a write of a value to a key.
+    pub fn write(key: impl Into<Key>, value: impl Into<Value>) -> Op {
+        Op { f: F::Write, key: Some(key.into()), value: value.into() }
+    }
+
+    /// Returns a compare-and-set of a key.
+    pub fn cas(key: impl Into<Key>, from: impl Into<Value>, to: impl Into<Value>) -> Op {
+        Op { f: F::Cas, key: Some(key.into()), value: Value::list([from.into(), to.into()]) }
+    }
+
+    /// Returns an append of an element to the list under a key.
+    pub fn append(key: impl Into<Key>, element: impl Into<Value>) -> Op {
+        Op { f: F::Append, key: Some(key.into()), value: element.into() }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.f)?;
+        if let Some(key) = &self.key {
+            write!(f, " {key}")?;
+        }
+        match (&self.f, self.value.as_pair()) {
+            (F::Cas, Some((from, to))) => write!(f, " {from}→{to}"),
+            _ if self.value.is_nil() => Ok(()),
+            _ => write!(f, " {}", self.value),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The files of one run.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Manifest, NodeName};
+
+/// Says what could not be done with a run directory.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// A file or directory could not be made, read or written.
+    #[error("failed to {what} {path}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {why}")]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        why: String,
+    },
+}
+
+/// Names the files of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// Makes `results/<name>`, or `<name>-2` and so on where it exists, and points `results/latest` to it.
+    pub fn create(results: &Path, name: &str) -> Result<RunDir, RunDirError> {
+        let failed = |what, path: &Path| {
+            let path = path.to_owned();
+            move |source| RunDirError::Io { what, path, source }
+        };
+        fs::create_dir_all(results).map_err(failed("create the results directory", results))?;
+        let mut root = results.join(name);
+        let mut n = 1;
+        while let Err(error) = fs::create_dir(&root) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(failed("create", &root)(error));
+            }
+            n += 1;
+            root = results.join(format!("{name}-{n}"));
+        }
+        let run = RunDir { root };
+        for dir in [run.trace_dir(), run.root.join("nodes")] {
+            fs::create_dir(&dir).map_err(failed("create", &dir))?;
+        }
+        run.point_latest(results)
+            .map_err(failed("point to the newest run:", &results.join("latest")))?;
+        Ok(run)
+    }
+
+    /// Renames a new link over the old one, so that there is always one.
+    fn point_latest(&self, results: &Path) -> io::Result<()> {
+        let name = self.root.file_name().expect("a run directory has a name");
+        let fresh = results.join(format!(".latest-{}", std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        std::os::unix::fs::symlink(name, &fresh)?;
+        fs::rename(&fresh, results.join("latest"))
+    }
+
+    /// Opens an existing run.
+    pub fn open(path: &Path) -> Result<RunDir, RunDirError> {
+        let root = path.canonicalize().map_err(|source| RunDirError::Io {
+            what: "open the run directory",
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(RunDir { root })
+    }
+
+    /// Returns the directory itself.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the directory's name, which identifies the run.
+    pub fn name(&self) -> String {
+        self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// `run.json`: the plan and the state of the run.
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join("run.json")
+    }
+
+    /// `history.jsonl`: what clients asked and saw.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.jsonl")
+    }
+
+    /// `schedule.jsonl`: the faults.
+    pub fn schedule(&self) -> PathBuf {
+        self.root.join("schedule.jsonl")
+    }
+
+    /// `commands.log`: every command and signal, as a person could paste it.
+    pub fn commands(&self) -> PathBuf {
+        self.root.join("commands.log")
+    }
+
+    /// `trace/`: what the nodes said of themselves.
+    pub fn trace_dir(&self) -> PathBuf {
+        self.root.join("trace")
+    }
+
+    /// The trace of one boot of one node.
+    pub fn trace(&self, node: &NodeName, boot: u32) -> PathBuf {
+        self.trace_dir().join(format!("{node}.{boot}.jsonl"))
+    }
+
+    /// The directory of one node's output and, where it is kept, data.
+    pub fn node(&self, node: &NodeName) -> PathBuf {
+        self.root.join("nodes").join(&*node.0)
+    }
+
+    /// `verdict.json`: the rows with their evidence.
+    pub fn verdict(&self) -> PathBuf {
+        self.root.join("verdict.json")
+    }
+
+    /// `report.html`: for people.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// `junit.xml`: for CI.
+    pub fn junit(&self) -> PathBuf {
+        self.root.join("junit.xml")
+    }
+
+    /// Writes `run.json` aside and renames it, so that it is always whole.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RunDirError> {
+        let json = serde_json::to_vec_pretty(manifest).expect("a manifest is plain data");
+        self.write_whole(&self.manifest(), &json)
+    }
+
+    /// Writes a file of the run aside and renames it, so that a reader never sees half of it.
+    pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
+        let aside = path.with_extension("tmp");
+        let failed = |source| RunDirError::Io { what: "write", path: path.to_owned(), source };
+        fs::write(&aside, bytes).map_err(failed)?;
+        fs::rename(&aside, path).map_err(failed)
+    }
+
+    /// Reads `run.json`.
+    pub fn read_manifest(&self) -> Result<Manifest, RunDirError> {
+        let path = self.manifest();
+        let text = fs::read(&path).map_err(|source| RunDirError::Io {
+            what: "read",
+            path: path.clone(),
+            source,
+        })?;
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| RunDirError::Format { path: path.clone(), why: error.to_string() })?;
+        if manifest.squall != Manifest::FORMAT {
+            return Err(RunDirError::Format {
+                path,
+                why: format!(
+                    "expected \"squall\": \"{}\", found {:?}",
+                    Manifest::FORMAT,
+                    manifest.squall
+                ),
+            });
+        }
+        Ok(manifest)
+    }
+
+    /// Returns the trace files, in the order of node and boot.
+    pub fn traces(&self) -> Result<Vec<PathBuf>, RunDirError> {
+        let dir = self.trace_dir();
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let failed = |source| RunDirError::Io { what: "list", path: dir.clone(), source };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                files.push(path);
+            }
+        }
+        files.sort_by_key(|path| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let (node, boot) = stem.rsplit_once('.').unwrap_or((&stem, "0"));
+            (node.to_owned(), boot.parse::<u32>().unwrap_or(u32::MAX))
+        });
+        Ok(files)
+    }
+}

@@ -1,0 +1,232 @@
+//! Faults as planned, as resolved, and what became of each: `schedule.jsonl`.
+//!
+//! ```text
+//! {"squall":"schedule/1"}
+//! {"plan":{"id":1,"at":"2.5s","fault":"kill","target":"leader","for":"1.2s"}}
+//! {"plan":{"id":2,"after":{"leader-elected":3},"fault":"partition","shape":"isolate","target":"leader","for":"4s"}}
+//! {"resolved":{"id":1,"time":2500310000,"nodes":["n2"]}}
+//! {"outcome":{"id":1,"phase":"install","time":2500400000,"result":"installed","probe":"n2 is gone"}}
+//! ```
+//!
+//! The plan lines alone are a file that a person can write, and that `--schedule FILE` runs.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Nanos, NodeName};
+
+/// The name and version in the first line.
+pub const FORMAT: &str = "schedule/1";
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// A fault, as decided before the run.
+    Plan(Planned),
+    /// The nodes that its symbolic target turned out to be.
+    Resolved(Resolved),
+    /// What became of it.
+    Outcome(Happened),
+}
+
+/// A fault, as decided from the seed or by a person before the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Its number in the file, counted from 1.
+    pub id: u32,
+    /// When it begins.
+    #[serde(flatten)]
+    pub trigger: Trigger,
+    /// What goes wrong.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// Whom it hits.
+    pub target: Target,
+    /// How long it lasts before it is healed.
+    #[serde(rename = "for", with = "duration")]
+    pub lasts: Duration,
+}
+
+/// When a fault begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// At a time since the start of the load.
+    #[serde(with = "duration")]
+    At(Duration),
+    /// Once something has happened; skipped if it never does.
+    After(Condition),
+}
+
+/// A logical trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// The nth change of leader was observed, counted from 1.
+    LeaderElected(u32),
+    /// This node was observed to be leader.
+    Leads(NodeName),
+    /// So many operations were acknowledged.
+    Acknowledged(u64),
+    /// The fault of this id was installed.
+    Installed(u32),
+    /// The fault of this id was healed.
+    Healed(u32),
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
+pub enum Fault {
+    /// SIGKILL; healed by starting the node again.
+    Kill,
+    /// SIGSTOP; healed by SIGCONT.
+    Pause,
+    /// Who hears whom; healed by connecting all.
+    Partition {
+        /// The shape of the cut.
+        shape: Shape,
+    },
+}
+
+impl Fault {
+    /// Returns the family, as `--nemesis` names it.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Fault::Kill => "kill",
+            Fault::Pause => "pause",
+            Fault::Partition { .. } => "partition",
+        }
+    }
+}
+
+/// The shape of a partition: which directed pairs are cut, given the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// The target on one side, everybody else on the other.
+    Isolate,
+    /// Two halves, the target in the minority; nobody across.
+    Halves,
+    /// Each node sees a majority, no two nodes the same one.
+    MajoritiesRing,
+    /// Two halves that meet only in the target.
+    Bridge,
+    /// The target hears nobody, but is heard.
+    OneWayIn,
+    /// The target is not heard, but hears.
+    OneWayOut,
+}
+
+/// Whom a fault hits. Symbolic targets are resolved as the run goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// One node at random.
+    One,
+    /// A random minority.
+    Minority,
+    /// A random majority.
+    Majority,
+    /// Every node.
+    All,
+    /// The node that leads at that moment; one at random where nobody does.
+    Leader,
+    /// A random subset, not empty.
+    Random,
+    /// These nodes.
+    Nodes(Vec<NodeName>),
+}
+
+/// The nodes that a fault hit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The fault.
+    pub id: u32,
+    /// When the target was resolved.
+    pub time: Nanos,
+    /// Whom it hit.
+    pub nodes: Vec<NodeName>,
+    /// For a partition, the directed pairs that are cut: the first is not heard by the second.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<(NodeName, NodeName)>,
+}
+
+/// What became of a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Happened {
+    /// The fault.
+    pub id: u32,
+    /// Whether it was being installed or healed.
+    pub phase: Phase,
+    /// When the shell was done.
+    pub time: Nanos,
+    /// What the shell saw.
+    pub result: FaultOutcome,
+    /// How long the shell took.
+    #[serde(default)]
+    pub took: Nanos,
+    /// What a probe from the victim's side saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+}
+
+/// Installed or healed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The fault begins.
+    Install,
+    /// The fault ends.
+    Heal,
+}
+
+/// What a fault's shell reports. A harness failure is not among them: it is an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultOutcome {
+    /// It took hold, as a probe from the victim's side shows.
+    Installed,
+    /// It was not tried, or could not be, and why.
+    Skipped(String),
+    /// Nobody knows whether it took hold, and why.
+    Indeterminate(String),
+}
+
+/// Durations as people write them: `30s`, `500ms`, `1.5s`.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Reads `30s`, `500ms`, `1m 30s`.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let signed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| {
+            format!("expected a duration such as 30s or 500ms, found {text:?}: {error}")
+        })?;
+        Duration::try_from(signed)
+            .map_err(|_| format!("expected a positive duration, found {text:?}"))
+    }
+
+    /// Prints a duration so that [`parse`] reads it: seconds with as many decimals as it takes.
+    pub fn print(duration: Duration) -> String {
+        if duration.subsec_nanos() == 0 {
+            format!("{}s", duration.as_secs())
+        } else if duration.subsec_nanos() % 1_000_000 == 0 {
+            format!("{}ms", duration.as_millis())
+        } else {
+            format!("{}us", duration.as_micros())
+        }
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&print(*value))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        parse(&text).map_err(serde::de::Error::custom)
+    }
+}
