@@ -63,7 +63,7 @@ pub struct Evidence {
 }
 
 /// The verdict on one claim.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Which claim.
     pub claim: Claim,
@@ -104,7 +104,7 @@ impl Row {
 }
 
 /// `verdict.json`: every row, and the worst.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunVerdict {
     /// `verdict/1`.
     pub squall: String,
