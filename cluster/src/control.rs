@@ -1,0 +1,126 @@
+//! What may be done to a cluster, whoever runs it.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use squall_history::NodeName;
+
+use crate::Cut;
+
+/// What the supervisor knows of a node's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// It was started and has not ended.
+    Running,
+    /// It was stopped by SIGSTOP.
+    Paused,
+    /// It was killed by us.
+    Killed,
+    /// It ended by itself.
+    Exited {
+        /// Its exit code; none where a signal ended it.
+        code: Option<i32>,
+    },
+}
+
+/// A change of links or processes, as it was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// How long it took.
+    pub took: Duration,
+    /// What a person could paste into a shell to do the same.
+    pub commands: Vec<String>,
+}
+
+/// What a probe from the victim's side saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// The state is as wanted, and how that is known.
+    Confirmed(String),
+    /// It is not, and how that is known.
+    Refuted(String),
+    /// Nobody can tell, and why.
+    Unclear(String),
+}
+
+/// Controls the processes and links of a system under test.
+///
+/// One implementation runs nodes in namespaces; later ones run them behind loopback proxies, or drive a cluster that
+/// squall did not start. Every call has a deadline of its own.
+pub trait Cluster: Send + Sync {
+    /// Returns the nodes, in the order of their names.
+    fn nodes(&self) -> &[NodeName];
+
+    /// Returns what is known of a node's process.
+    fn state(&self, node: &NodeName) -> NodeState;
+
+    /// Ends a node's processes with SIGKILL and returns once they are gone.
+    fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Starts a node again on its data and returns once the process exists.
+    fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Stops a node's processes with SIGSTOP and returns once they stand still.
+    fn pause<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Lets a node's processes go on with SIGCONT.
+    fn resume<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Replaces the links' cut as a whole, atomically; the empty cut heals.
+    fn cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Looks from the receivers' side whether exactly the cut's pairs are silent.
+    fn probe_cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Observation>;
+
+    /// Looks whether a node's processes are in this state.
+    fn probe_state<'a>(&'a self, node: &'a NodeName, want: NodeState)
+    -> BoxFuture<'a, Observation>;
+}
+
+/// Asks the system who leads. A system's client knows how.
+pub trait LeaderProbe: Send + Sync {
+    /// Returns the node that leads, if one says so within the deadline; the one of the highest term where several do.
+    fn leader(&self) -> BoxFuture<'_, Option<NodeName>>;
+}
+
+/// Says what could not be done to a cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// An operation on a node or a link failed.
+    #[error("failed to {what} {whom}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// To what.
+        whom: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A node did not do what it should within its time.
+    #[error("{node} {what} within {within:?}{tail}")]
+    NotInTime {
+        /// Which node.
+        node: NodeName,
+        /// What it did not do, such as "did not become ready".
+        what: String,
+        /// The deadline.
+        within: Duration,
+        /// The tail of its log, indented, or empty.
+        tail: String,
+    },
+    /// A node ended by itself.
+    #[error("{node} ended by itself ({status}){tail}")]
+    Died {
+        /// Which node.
+        node: NodeName,
+        /// How it ended.
+        status: String,
+        /// The tail of its log, indented, or empty.
+        tail: String,
+    },
+    /// Something else is wrong, and what to do about it.
+    #[error("{0}")]
+    Other(String),
+}
