@@ -10,11 +10,18 @@
 //!
 //! The plan lines alone are a file that a person can write, and that `--schedule FILE` runs.
 
+mod file;
+mod timeline;
+
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Nanos, NodeName};
+
+pub use file::{Read, ReadError, Writer, read};
+pub use timeline::{FamilyCounts, FaultInterval, Timeline};
 
 /// The name and version in the first line.
 pub const FORMAT: &str = "schedule/1";
@@ -39,6 +46,9 @@ pub struct Planned {
     /// When it begins.
     #[serde(flatten)]
     pub trigger: Trigger,
+    /// How long to wait after the trigger.
+    #[serde(default, with = "duration", skip_serializing_if = "Duration::is_zero")]
+    pub delay: Duration,
     /// What goes wrong.
     #[serde(flatten)]
     pub fault: Fault,
@@ -47,6 +57,20 @@ pub struct Planned {
     /// How long it lasts before it is healed.
     #[serde(rename = "for", with = "duration")]
     pub lasts: Duration,
+    /// What heals it before its time is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Condition>,
+    /// Why it is there, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Planned {
+    /// Returns a fault without delay, early end or note.
+    pub fn new(id: u32, trigger: Trigger, fault: Fault, target: Target, lasts: Duration) -> Self {
+        let delay = Duration::ZERO;
+        Planned { id, trigger, delay, fault, target, lasts, until: None, note: None }
+    }
 }
 
 /// When a fault begins.
@@ -74,6 +98,8 @@ pub enum Condition {
     Installed(u32),
     /// The fault of this id was healed.
     Healed(u32),
+    /// A node that the fault of this id hit was observed to lead after the fault was healed.
+    LeadsAfter(u32),
 }
 
 /// What goes wrong.
@@ -100,6 +126,27 @@ impl Fault {
             Fault::Partition { .. } => "partition",
         }
     }
+
+    /// Returns what goes wrong with whom, for people: `kill n2`, `partition isolate n2,n4`.
+    pub fn text(&self, nodes: &[NodeName]) -> String {
+        let mut text = self.to_string();
+        for (i, node) in nodes.iter().enumerate() {
+            text.push(if i == 0 { ' ' } else { ',' });
+            text.push_str(&node.0);
+        }
+        text
+    }
+}
+
+/// Prints `kill`, or `partition majorities-ring`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.family())?;
+        match self {
+            Fault::Kill | Fault::Pause => Ok(()),
+            Fault::Partition { shape } => write!(f, " {shape}"),
+        }
+    }
 }
 
 /// The shape of a partition: which directed pairs are cut, given the target.
@@ -120,6 +167,36 @@ pub enum Shape {
     OneWayOut,
 }
 
+impl Shape {
+    /// Every shape.
+    pub const ALL: [Shape; 6] = [
+        Shape::Isolate,
+        Shape::Halves,
+        Shape::MajoritiesRing,
+        Shape::Bridge,
+        Shape::OneWayIn,
+        Shape::OneWayOut,
+    ];
+
+    /// Returns the word of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Shape::Isolate => "isolate",
+            Shape::Halves => "halves",
+            Shape::MajoritiesRing => "majorities-ring",
+            Shape::Bridge => "bridge",
+            Shape::OneWayIn => "one-way-in",
+            Shape::OneWayOut => "one-way-out",
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Whom a fault hits. Symbolic targets are resolved as the run goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -136,8 +213,42 @@ pub enum Target {
     Leader,
     /// A random subset, not empty.
     Random,
+    /// One node that does not lead.
+    NotLeader,
+    /// The nodes that the fault of this id hit.
+    Previous(u32),
+    /// A choice from what earlier faults hit, for directed schedules.
+    Pick(Pick),
     /// These nodes.
     Nodes(Vec<NodeName>),
+}
+
+/// Chooses nodes by what earlier faults hit: `{"pick":{"not":[1],"who":"followers","count":1}}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pick {
+    /// Only nodes that one of these faults hit; any node where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<u32>,
+    /// No node that one of these faults hit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not: Vec<u32>,
+    /// Only nodes in this role at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Role>,
+    /// So many of them, at random; all where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+/// What a node is at the moment in which a target is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It does not lead.
+    Followers,
 }
 
 /// The nodes that a fault hit.
@@ -189,6 +300,8 @@ pub enum Phase {
 pub enum FaultOutcome {
     /// It took hold, as a probe from the victim's side shows.
     Installed,
+    /// It is gone, as a probe from the victim's side shows.
+    Healed,
     /// It was not tried, or could not be, and why.
     Skipped(String),
     /// Nobody knows whether it took hold, and why.
@@ -210,14 +323,17 @@ pub mod duration {
             .map_err(|_| format!("expected a positive duration, found {text:?}"))
     }
 
-    /// Prints a duration so that [`parse`] reads it: seconds with as many decimals as it takes.
+    /// Prints a duration so that [`parse`] reads the same: whole milliseconds below a second, else seconds with as many
+    /// decimals as it takes.
     pub fn print(duration: Duration) -> String {
-        if duration.subsec_nanos() == 0 {
+        let nanos = duration.subsec_nanos();
+        if nanos == 0 {
             format!("{}s", duration.as_secs())
-        } else if duration.subsec_nanos() % 1_000_000 == 0 {
-            format!("{}ms", duration.as_millis())
+        } else if duration.as_secs() == 0 && nanos.is_multiple_of(1_000_000) {
+            format!("{}ms", nanos / 1_000_000)
         } else {
-            format!("{}us", duration.as_micros())
+            let decimals = format!("{nanos:09}");
+            format!("{}.{}s", duration.as_secs(), decimals.trim_end_matches('0'))
         }
     }
 
@@ -230,3 +346,6 @@ pub mod duration {
         parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;
