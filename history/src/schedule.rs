@@ -98,6 +98,8 @@ pub enum Condition {
     Installed(u32),
     /// The fault of this id was healed.
     Healed(u32),
+    /// Another leader was observed than the one before the fault of this id was installed.
+    ElectedAfter(u32),
     /// A node that the fault of this id hit was observed to lead after the fault was healed.
     LeadsAfter(u32),
 }

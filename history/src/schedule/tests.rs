@@ -67,7 +67,7 @@ fn an_unknown_version_is_refused() {
 #[test]
 fn an_interval_lasts_from_installation_to_heal() {
     let nodes = vec!["n2".into(), "n4".into()];
-    let resolved = Resolved { id: 1, time: Nanos(90), nodes: nodes.clone(), cut: Vec::new() };
+    let resolved = Resolved { id: 1, time: Nanos(90), nodes, cut: Vec::new() };
     let lines = [
         plan(1, Fault::Partition { shape: Shape::Isolate }),
         Line::Resolved(resolved),
@@ -139,6 +139,7 @@ fn condition() -> impl Strategy<Value = Condition> {
         any::<u64>().prop_map(Condition::Acknowledged),
         any::<u32>().prop_map(Condition::Installed),
         any::<u32>().prop_map(Condition::Healed),
+        any::<u32>().prop_map(Condition::ElectedAfter),
         any::<u32>().prop_map(Condition::LeadsAfter),
     ]
 }
