@@ -1,5 +1,9 @@
 //! Generators: which operation a worker invokes next, as a function of the seed and of the completions seen so far.
 
+pub(crate) mod final_reads;
+pub(crate) mod mix;
+pub(crate) mod route;
+
 use squall_history::{NodeName, Op, Outcome, Request};
 
 /// An operation that is about to be invoked.
