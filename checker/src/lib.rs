@@ -1,5 +1,18 @@
 //! Verdicts on histories: pure functions, and strangers to the system under test.
+#![warn(missing_docs)]
 
+mod brute;
+mod budget;
+pub mod generate;
+mod linearizable;
+mod model;
 mod verdict;
 
+pub use brute::brute;
+pub use budget::{Budget, Exhausted};
+pub use linearizable::{
+    Core, CoreOperation, Coverage, FailedCas, Finding, Judgement, KeyJudgement, NilRead, Positions,
+    Reading, check, judge,
+};
+pub use model::{Call, Model, ModelKind, UnknownModel};
 pub use verdict::{Evidence, Row, RunVerdict, Source, Verdict};

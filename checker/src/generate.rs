@@ -1,0 +1,422 @@
+//! Histories from seeds, for tests and benchmarks: closed-loop clients on a true object, with true linearization points,
+//! crashes and injected lies.
+//!
+//! Each client invokes, waits, and invokes again. An operation takes effect at a moment drawn inside its interval; one
+//! that crashes takes effect then, later, or never. Latencies are log-normal.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use squall_history::{Event, F, History, Invoke, Key, Nanos, Op, Outcome, Process, Return, Value};
+
+use crate::ModelKind;
+
+/// What to generate.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The object.
+    pub model: ModelKind,
+    /// How many operations.
+    pub operations: usize,
+    /// How many clients at once.
+    pub clients: usize,
+    /// How many keys.
+    pub keys: usize,
+    /// How many values there are; `None` makes every written value unique.
+    pub values: Option<i64>,
+    /// Which share of the operations that change something crashes.
+    pub crashes: f64,
+    /// Which share of the operations reads.
+    pub reads: f64,
+    /// Where the randomness starts.
+    pub seed: u64,
+}
+
+impl Shape {
+    /// A cas-register with unique values, as the goals have it.
+    pub fn register(operations: usize, clients: usize) -> Shape {
+        Shape {
+            model: ModelKind::CasRegister,
+            operations,
+            clients,
+            keys: 1,
+            values: None,
+            crashes: 0.0,
+            reads: 0.4,
+            seed: 1,
+        }
+    }
+}
+
+/// A typical operation takes a millisecond.
+const MEDIAN_LATENCY_NS: f64 = 1e6;
+
+/// Generates the events of a true history.
+pub fn events(shape: &Shape) -> Vec<Event> {
+    World::new(*shape).run()
+}
+
+/// Generates a true history.
+pub fn history(shape: &Shape) -> History {
+    History::from_events(events(shape)).expect("generated histories are well formed")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    Invoke(usize),
+    Effect(usize),
+    Return(usize),
+}
+
+struct Pending {
+    process: Process,
+    op: Op,
+    object: usize,
+    outcome: Outcome,
+    crashed: bool,
+}
+
+struct World {
+    shape: Shape,
+    random: ChaCha8Rng,
+    objects: Vec<Object>,
+    keys: Vec<Key>,
+    agenda: BinaryHeap<Reverse<(u64, u64, Moment)>>,
+    pending: Vec<Pending>,
+    processes: Vec<u64>,
+    next_process: u64,
+    next_value: i64,
+    sequence: u64,
+    events: Vec<Event>,
+    holding: Vec<bool>,
+}
+
+impl World {
+    fn new(shape: Shape) -> World {
+        let clients = shape.clients as u64;
+        let mut world = World {
+            shape,
+            random: ChaCha8Rng::seed_from_u64(shape.seed),
+            objects: (0..shape.keys).map(|_| Object::default()).collect(),
+            keys: (0..shape.keys).map(|key| Key::from(key.to_string().as_str())).collect(),
+            agenda: BinaryHeap::new(),
+            pending: Vec::new(),
+            processes: (0..clients).collect(),
+            next_process: clients,
+            next_value: 1,
+            sequence: 0,
+            events: Vec::with_capacity(shape.operations * 2),
+            holding: vec![false; shape.clients],
+        };
+        for client in 0..shape.clients {
+            let start = world.random.random_range(0..1_000_000);
+            world.at(start, Moment::Invoke(client));
+        }
+        world
+    }
+
+    fn at(&mut self, time: u64, moment: Moment) {
+        self.sequence += 1;
+        self.agenda.push(Reverse((time, self.sequence, moment)));
+    }
+
+    fn run(mut self) -> Vec<Event> {
+        while let Some(Reverse((time, _, moment))) = self.agenda.pop() {
+            match moment {
+                Moment::Invoke(client) if self.pending.len() < self.shape.operations => {
+                    self.invoke(time, client);
+                }
+                Moment::Invoke(_) => {}
+                Moment::Effect(n) => self.effect(n),
+                Moment::Return(n) => self.complete(time, n),
+            }
+        }
+        self.events
+    }
+
+    fn invoke(&mut self, time: u64, client: usize) {
+        let object = self.random.random_range(0..self.shape.keys);
+        let mut op = self.choose(client, object);
+        op.key = Some(self.keys[object].clone());
+        let process = Process(self.processes[client]);
+        let crashed = !op.f.is_read() && self.random.random_bool(self.shape.crashes);
+        let n = self.pending.len();
+        let invoke =
+            Invoke { time: Nanos(time), process, op: op.clone(), node: None, request: None };
+        self.events.push(Event::Invoke(invoke));
+        let outcome = Outcome::Info { error: "timeout".into() };
+        self.pending.push(Pending { process, op, object, outcome, crashed });
+        let latency = self.latency();
+        let inside = self.random.random_range(0..latency);
+        if !crashed {
+            self.at(time + inside, Moment::Effect(n));
+        } else if self.random.random_bool(0.5) {
+            let late = self.random.random_range(1..30);
+            self.at(time + inside * late, Moment::Effect(n));
+        }
+        self.at(time + latency, Moment::Return(n));
+        if crashed {
+            self.processes[client] = self.next_process;
+            self.next_process += 1;
+            self.holding[client] = false;
+        }
+        let pause = self.random.random_range(1..1000);
+        self.at(time + latency + pause, Moment::Invoke(client));
+    }
+
+    /// Draws from a log-normal distribution with sigma 0.5, by Box and Muller's method.
+    fn latency(&mut self) -> u64 {
+        let uniform: f64 = self.random.random_range(1e-12..1.0);
+        let angle: f64 = self.random.random_range(0.0..std::f64::consts::TAU);
+        let normal = (-2.0 * uniform.ln()).sqrt() * angle.cos();
+        (MEDIAN_LATENCY_NS * (0.5 * normal).exp()).max(2.0) as u64
+    }
+
+    fn effect(&mut self, n: usize) {
+        let pending = &mut self.pending[n];
+        let outcome = self.objects[pending.object].apply(pending.process, &pending.op);
+        if !pending.crashed {
+            pending.outcome = outcome;
+        }
+    }
+
+    fn complete(&mut self, time: u64, n: usize) {
+        let pending = &self.pending[n];
+        self.events.push(Event::Return(Return {
+            time: Nanos(time),
+            process: pending.process,
+            outcome: pending.outcome.clone(),
+            pos: None,
+        }));
+    }
+
+    fn value(&mut self) -> i64 {
+        match self.shape.values {
+            Some(values) => self.random.random_range(0..values),
+            None => {
+                self.next_value += 1;
+                self.next_value
+            }
+        }
+    }
+
+    fn choose(&mut self, client: usize, object: usize) -> Op {
+        let read = self.random.random_bool(self.shape.reads);
+        let coin = self.random.random_bool(0.5);
+        let rare = self.random.random_ratio(1, 20);
+        let op = |f, value| Op { f, key: None, value };
+        match self.shape.model {
+            ModelKind::Register if read => op(F::Read, Value::Nil),
+            ModelKind::Register => op(F::Write, Value::Int(self.value())),
+            ModelKind::CasRegister | ModelKind::MultiRegister if read => op(F::Read, Value::Nil),
+            ModelKind::CasRegister | ModelKind::Kv if !read && coin => {
+                let from = match self.shape.values {
+                    Some(_) if rare => Value::Int(self.value()),
+                    _ => self.objects[object].value.clone(),
+                };
+                op(F::Cas, Value::list([from, Value::Int(self.value())]))
+            }
+            ModelKind::CasRegister | ModelKind::MultiRegister => {
+                op(F::Write, Value::Int(self.value()))
+            }
+            ModelKind::Kv if read => op(F::Read, Value::Nil),
+            ModelKind::Kv if rare => op(F::Delete, Value::Nil),
+            ModelKind::Kv => {
+                let text = Value::text(format!("x{}", self.value()));
+                op(if rare { F::Write } else { F::Append }, text)
+            }
+            ModelKind::ListAppend if read => op(F::Read, Value::Nil),
+            ModelKind::ListAppend => op(F::Append, Value::Int(self.value())),
+            ModelKind::FifoQueue | ModelKind::UnorderedQueue if coin => {
+                op(F::Enqueue, Value::Int(self.value()))
+            }
+            ModelKind::FifoQueue | ModelKind::UnorderedQueue => op(F::Dequeue, Value::Nil),
+            ModelKind::Stack if coin => op(F::Push, Value::Int(self.value())),
+            ModelKind::Stack => op(F::Pop, Value::Nil),
+            ModelKind::Set if read && rare => op(F::Read, Value::Nil),
+            ModelKind::Set if read => op(F::Contains, Value::Int(self.known())),
+            ModelKind::Set if rare => op(F::Remove, Value::Int(self.known())),
+            ModelKind::Set => op(F::Add, Value::Int(self.value())),
+            ModelKind::Counter if read => op(F::Read, Value::Nil),
+            ModelKind::Counter => op(F::Increment, Value::Int(1)),
+            ModelKind::Mutex | ModelKind::OwnerLock | ModelKind::Fencing => {
+                self.holding[client] = !self.holding[client];
+                op(if self.holding[client] { F::Acquire } else { F::Release }, Value::Nil)
+            }
+        }
+    }
+
+    /// Returns a value that may have been written.
+    fn known(&mut self) -> i64 {
+        match self.shape.values {
+            Some(values) => self.random.random_range(0..values),
+            None => self.random.random_range(1..=self.next_value),
+        }
+    }
+}
+
+/// A true object of every kind.
+#[derive(Default)]
+struct Object {
+    value: Value,
+    list: VecDeque<Value>,
+    set: BTreeSet<Value>,
+    count: i64,
+}
+
+impl Object {
+    /// Lets an operation take effect, and returns what it returns.
+    fn apply(&mut self, process: Process, op: &Op) -> Outcome {
+        let done = Outcome::Ok(op.value.clone());
+        match &op.f {
+            F::Read if !self.set.is_empty() => Outcome::Ok(Value::list(self.set.iter().cloned())),
+            F::Read if !self.list.is_empty() => Outcome::Ok(Value::list(self.list.iter().cloned())),
+            F::Read if self.count != 0 => Outcome::Ok(Value::Int(self.count)),
+            F::Read => Outcome::Ok(self.value.clone()),
+            F::Write => {
+                self.value = op.value.clone();
+                done
+            }
+            F::Delete => {
+                self.value = Value::Nil;
+                done
+            }
+            F::Cas => self.cas(op),
+            F::Append => {
+                match (&self.value, &op.value) {
+                    (Value::Text(before), Value::Text(more)) => {
+                        self.value = Value::text(format!("{before}{more}"));
+                    }
+                    (_, Value::Text(_)) => self.value = op.value.clone(),
+                    _ => self.list.push_back(op.value.clone()),
+                }
+                done
+            }
+            F::Increment => {
+                self.count += op.value.as_int().unwrap_or(1);
+                done
+            }
+            F::Enqueue | F::Push => {
+                self.list.push_back(op.value.clone());
+                done
+            }
+            F::Dequeue => Outcome::Ok(self.list.pop_front().unwrap_or_default()),
+            F::Pop => Outcome::Ok(self.list.pop_back().unwrap_or_default()),
+            F::Add => {
+                self.set.insert(op.value.clone());
+                done
+            }
+            F::Remove => {
+                self.set.remove(&op.value);
+                done
+            }
+            F::Contains => Outcome::Ok(Value::Bool(self.set.contains(&op.value))),
+            F::Acquire => self.acquire(process),
+            F::Release if self.value == holder(process) => {
+                self.value = Value::Nil;
+                done
+            }
+            F::Release | F::Txn | F::Other(_) => {
+                Outcome::Fail { error: "not-held".into(), seen: None }
+            }
+        }
+    }
+
+    fn cas(&mut self, op: &Op) -> Outcome {
+        let (from, to) = op.value.as_pair().expect("generated");
+        if self.value != *from {
+            let error = "precondition".into();
+            return Outcome::Fail { error, seen: Some(self.value.clone()) };
+        }
+        self.value = to.clone();
+        Outcome::Ok(op.value.clone())
+    }
+
+    fn acquire(&mut self, process: Process) -> Outcome {
+        if !self.value.is_nil() {
+            return Outcome::Fail { error: "held".into(), seen: None };
+        }
+        self.value = holder(process);
+        self.count += 1;
+        Outcome::Ok(Value::Int(self.count))
+    }
+}
+
+fn holder(process: Process) -> Value {
+    Value::Int(process.0 as i64)
+}
+
+/// Makes a small history that is true or a lie: tight overlaps, few values, every kind of operation crashes, and results
+/// that are sometimes made up.
+pub fn small(model: ModelKind, seed: u64) -> Vec<Event> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let shape = Shape {
+        model,
+        operations: random.random_range(1..=8),
+        clients: random.random_range(1..=4),
+        keys: 1,
+        values: if random.random_bool(0.5) { None } else { Some(random.random_range(1..=3)) },
+        crashes: [0.0, 0.2, 0.5][random.random_range(0..3)],
+        reads: 0.5,
+        seed: random.next_u64(),
+    };
+    let mut events = events(&shape);
+    for _ in 0..[0, 0, 1, 1, 2, 3][random.random_range(0..6)] {
+        lie(&mut events, &mut random);
+    }
+    events
+}
+
+/// Changes the result of one operation, or the time of one event.
+pub fn lie(events: &mut [Event], random: &mut impl Rng) {
+    if events.len() < 2 {
+        return;
+    }
+    if random.random_bool(0.3) {
+        let n = random.random_range(1..events.len());
+        swap(events, n);
+        return;
+    }
+    let results: Vec<Value> = events.iter().filter_map(result).collect();
+    let oks: Vec<usize> = (0..events.len()).filter(|n| result(&events[*n]).is_some()).collect();
+    if oks.is_empty() {
+        return;
+    }
+    let n = oks[random.random_range(0..oks.len())];
+    let mut told = results[random.random_range(0..results.len())].clone();
+    if let Value::List(items) = &told
+        && random.random_bool(0.5)
+    {
+        let mut items = items.to_vec();
+        items.reverse();
+        items.truncate(random.random_range(0..=items.len()));
+        told = Value::list(items);
+    }
+    if let Event::Return(ret) = &mut events[n] {
+        ret.outcome = Outcome::Ok(told);
+    }
+}
+
+/// Swaps two neighbours of different processes; their times stay where they were.
+fn swap(events: &mut [Event], n: usize) {
+    if events[n - 1].process() == events[n].process() {
+        return;
+    }
+    let (before, after) = (events[n - 1].time(), events[n].time());
+    events.swap(n - 1, n);
+    for (event, time) in [(n - 1, before), (n, after)] {
+        match &mut events[event] {
+            Event::Invoke(invoke) => invoke.time = time,
+            Event::Return(ret) => ret.time = time,
+        }
+    }
+}
+
+fn result(event: &Event) -> Option<Value> {
+    match event {
+        Event::Return(Return { outcome: Outcome::Ok(value), .. }) => Some(value.clone()),
+        Event::Return(_) | Event::Invoke(_) => None,
+    }
+}

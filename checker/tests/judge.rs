@@ -1,0 +1,227 @@
+//! What the judge says of small histories written by hand.
+
+use std::time::{Duration, Instant};
+
+use squall_checker::generate::{self, Shape};
+use squall_checker::{Budget, FailedCas, Judgement, ModelKind, NilRead, Reading, Verdict, judge};
+use squall_history::{Claim, History, jsonl};
+
+/// Reads a history of lines such as `0 invoke write 5`, `0 ok write 5`; keys, times and errors are filled in.
+fn history(lines: &[&str]) -> History {
+    let mut text = format!("{{\"squall\":\"{}\"}}\n", jsonl::FORMAT);
+    for (n, line) in lines.iter().enumerate() {
+        let mut words = line.splitn(4, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (process, kind, f, value) = (word(), word(), word(), word());
+        let value = if value.is_empty() { "null" } else { value };
+        let (value, extra) = value.split_once(' ').unwrap_or((value, ""));
+        let error =
+            if kind == "fail" || kind == "info" { r#","error":"precondition""# } else { "" };
+        text += &format!(
+            r#"{{"time":{n},"process":{process},"type":"{kind}","f":"{f}","key":"x","value":{value}{error}{extra}}}"#
+        );
+        text += "\n";
+    }
+    jsonl::read(text.as_bytes()).expect("well formed").history
+}
+
+fn judged(model: ModelKind, lines: &[&str]) -> Judgement {
+    judge(&history(lines), model, &Reading::default(), &Budget::unlimited())
+}
+
+#[test]
+fn a_stale_read_is_told_in_one_sentence_with_its_lines() {
+    let judgement = judged(
+        ModelKind::Register,
+        &[
+            "0 invoke write 4",
+            "0 ok write 4",
+            "0 invoke write 5",
+            "0 ok write 5",
+            "1 invoke read",
+            "1 ok read 4",
+        ],
+    );
+    assert_eq!(judgement.verdict, Verdict::Invalid);
+    let rows = judgement.rows("history.jsonl");
+    assert_eq!(rows[0].claim, Claim::Linearizable);
+    assert_eq!(rows[0].key.as_deref(), Some("x"));
+    assert_eq!(
+        rows[0].summary,
+        "read of 4 by process 1 began after write of 5 was acknowledged, and nobody wrote it again"
+    );
+    let lines: Vec<u64> = rows[0].evidence.iter().map(|evidence| evidence.line).collect();
+    assert_eq!(lines, [2, 4, 6]);
+}
+
+#[test]
+fn a_failed_cas_that_could_not_fail_is_a_violation_unless_it_is_dropped() {
+    let lines = ["0 invoke write 4", "0 ok write 4", "1 invoke cas [4,5]", "1 fail cas [4,5]"];
+    assert_eq!(judged(ModelKind::CasRegister, &lines).verdict, Verdict::Invalid);
+    let reading = Reading { failed_cas: FailedCas::Dropped, ..Reading::default() };
+    let dropped = judge(&history(&lines), ModelKind::CasRegister, &reading, &Budget::unlimited());
+    assert_eq!(dropped.verdict, Verdict::Valid);
+}
+
+#[test]
+fn a_read_of_nil_after_a_write_is_a_violation_unless_nil_is_unknown() {
+    let lines = ["0 invoke write 4", "0 ok write 4", "1 invoke read", "1 ok read null"];
+    assert_eq!(judged(ModelKind::Register, &lines).verdict, Verdict::Invalid);
+    let reading = Reading { nil_read: NilRead::Unknown, ..Reading::default() };
+    let vague = judge(&history(&lines), ModelKind::Register, &reading, &Budget::unlimited());
+    assert_eq!(vague.verdict, Verdict::Valid);
+}
+
+#[test]
+fn a_write_in_doubt_may_be_read_late_or_never() {
+    let late = ["0 invoke write 4", "0 info write 4", "1 invoke read", "1 ok read 4"];
+    assert_eq!(judged(ModelKind::Register, &late).verdict, Verdict::Valid);
+    let never = ["0 invoke write 4", "0 info write 4", "1 invoke read", "1 ok read null"];
+    assert_eq!(judged(ModelKind::Register, &never).verdict, Verdict::Valid);
+}
+
+#[test]
+fn equal_requests_take_effect_at_most_once() {
+    let request = r#" ,"request":"1-1""#;
+    let lines = [
+        &format!("0 invoke append 1{request}"),
+        &format!("0 info append 1{request}"),
+        &format!("1 invoke append 1{request}"),
+        &format!("1 ok append 1{request}"),
+        "1 invoke read",
+        "1 ok read [1,1]",
+    ];
+    assert_eq!(judged(ModelKind::ListAppend, &lines).verdict, Verdict::Invalid);
+    let once = [lines[0], lines[1], lines[2], lines[3], "1 invoke read", "1 ok read [1]"];
+    assert_eq!(judged(ModelKind::ListAppend, &once).verdict, Verdict::Valid);
+}
+
+#[test]
+fn a_history_of_failures_alone_is_unknown() {
+    for lines in [&[][..], &["0 invoke write 4", "0 fail write 4"]] {
+        let judgement = judged(ModelKind::Register, lines);
+        assert_eq!(judgement.verdict, Verdict::Unknown);
+        assert!(judgement.rows("f")[0].summary.starts_with("nothing exercised"));
+    }
+}
+
+#[test]
+fn an_operation_that_the_model_does_not_have_is_named_with_its_line() {
+    let judgement = judged(ModelKind::Register, &["0 invoke push 4", "0 ok push 4"]);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert_eq!(
+        judgement.rows("f")[0].summary,
+        "line 2: model register has no operation `push`; it knows read, write, cas, delete"
+    );
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_the_nearest() {
+    let error = "fifoqueue".parse::<ModelKind>().unwrap_err();
+    assert_eq!(error.nearest, ModelKind::FifoQueue);
+    assert!(ModelKind::ALL.iter().all(|kind| kind.name().parse() == Ok(*kind)));
+}
+
+#[test]
+fn positions_that_agree_are_valid_and_reads_stand_behind_the_write_they_saw() {
+    let judgement = judged(
+        ModelKind::Register,
+        &[
+            "0 invoke write 4",
+            "1 invoke read",
+            "1 ok read 4 ,\"pos\":7",
+            "0 ok write 4 ,\"pos\":7",
+            "1 invoke read",
+            "1 ok read 4 ,\"pos\":9",
+        ],
+    );
+    assert_eq!(judgement.positions.verdict(), Verdict::Valid);
+}
+
+#[test]
+fn positions_against_real_time_are_a_violation_of_their_own() {
+    let judgement = judged(
+        ModelKind::Register,
+        &["0 invoke write 4", "0 ok write 4 ,\"pos\":9", "1 invoke read", "1 ok read 4 ,\"pos\":8"],
+    );
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    assert_eq!(judgement.positions.verdict(), Verdict::Invalid);
+    assert_eq!(judgement.rows("f")[1].claim, Claim::Positions);
+}
+
+#[test]
+fn positions_against_the_model_are_a_violation_of_their_own() {
+    let lines = [
+        "0 invoke write 4",
+        "1 invoke write 5",
+        "0 ok write 4 ,\"pos\":8",
+        "1 ok write 5 ,\"pos\":9",
+        "2 invoke read",
+        "2 ok read 4 ,\"pos\":10",
+    ];
+    let judgement = judged(ModelKind::Register, &lines);
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    assert_eq!(judgement.positions.verdict(), Verdict::Invalid);
+}
+
+#[test]
+fn a_write_in_doubt_explains_a_read_at_any_position_behind_what_had_returned() {
+    let judgement = judged(
+        ModelKind::Register,
+        &[
+            "0 invoke write 4",
+            "0 info write 4",
+            "1 invoke write 5",
+            "1 ok write 5 ,\"pos\":9",
+            "2 invoke read",
+            "2 ok read 4 ,\"pos\":10",
+        ],
+    );
+    assert_eq!(judgement.positions.verdict(), Verdict::Valid);
+}
+
+#[test]
+fn two_changes_at_one_position_are_a_violation() {
+    let lines = [
+        "0 invoke write 4",
+        "1 invoke write 5",
+        "0 ok write 4 ,\"pos\":8",
+        "1 ok write 5 ,\"pos\":8",
+    ];
+    assert_eq!(judged(ModelKind::Register, &lines).positions.verdict(), Verdict::Invalid);
+}
+
+#[test]
+fn a_history_without_positions_is_not_judged_by_them() {
+    let judgement = judged(ModelKind::Register, &["0 invoke write 4", "0 ok write 4"]);
+    assert_eq!(judgement.positions.verdict(), Verdict::NotJudged);
+}
+
+/// A queue without unique values at high concurrency: nothing can decide it soon.
+fn hard() -> History {
+    let mut shape = Shape::register(20_000, 40);
+    shape.model = ModelKind::UnorderedQueue;
+    shape.values = Some(3);
+    shape.crashes = 0.1;
+    generate::history(&shape)
+}
+
+#[test]
+fn a_deadline_ends_the_check_as_unknown_within_100_ms() {
+    let history = hard();
+    let budget = Budget::within(Duration::from_millis(150));
+    let started = Instant::now();
+    let judgement = judge(&history, ModelKind::UnorderedQueue, &Reading::default(), &budget);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    assert!(judgement.rows("f")[0].summary.contains("the deadline of 150ms passed"));
+}
+
+#[test]
+fn a_memory_limit_ends_the_check_as_unknown() {
+    let history = hard();
+    let budget = Budget { deadline: None, memory: Some(8 << 20) };
+    let judgement = judge(&history, ModelKind::UnorderedQueue, &Reading::default(), &budget);
+    assert_eq!(judgement.verdict, Verdict::Unknown);
+    assert!(judgement.rows("f")[0].summary.contains("memory limit"));
+}
