@@ -13,7 +13,8 @@ pub struct Envelope {
     pub from: NodeId,
     /// The receiver.
     pub to: NodeId,
-    /// The sender's current term (for a pre-vote request: the term that it would stand in).
+    /// The sender's current term (for a pre-vote request, and for the grant that answers it: the term that the
+    /// candidate would stand in).
     pub term: Term,
     /// What is said.
     pub message: Message,

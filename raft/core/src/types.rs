@@ -61,6 +61,19 @@ pub struct Entry {
     pub data: Vec<u8>,
 }
 
+/// A place in a log: an index and the term of the entry there.
+///
+/// Ordered by term first, as logs are compared in §5.4.1 of the paper.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct Position {
+    /// The term of the entry.
+    pub term: Term,
+    /// Its index.
+    pub index: Index,
+}
+
 /// What must be durable apart from the log: the current term and the vote in it (paper Figure 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {
@@ -75,6 +88,19 @@ pub struct HardState {
 pub struct Membership {
     /// The servers whose majority decides.
     pub voters: BTreeSet<NodeId>,
+}
+
+impl Entry {
+    /// Returns where it stands.
+    pub fn position(&self) -> Position {
+        Position { term: self.term, index: self.index }
+    }
+}
+
+impl FromIterator<NodeId> for Membership {
+    fn from_iter<I: IntoIterator<Item = NodeId>>(ids: I) -> Membership {
+        Membership { voters: ids.into_iter().collect() }
+    }
 }
 
 impl fmt::Display for Term {
@@ -93,6 +119,13 @@ impl fmt::Display for Index {
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}", self.0)
+    }
+}
+
+/// Prints index and term: `7@3`.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.index, self.term)
     }
 }
 
