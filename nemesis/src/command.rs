@@ -1,0 +1,38 @@
+//! What is done to a cluster, as data: decided purely, then run.
+
+use std::fmt;
+
+use squall_cluster::Cut;
+use squall_history::NodeName;
+
+/// One change of a process, or of all links at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cmd {
+    /// SIGKILL.
+    Kill(NodeName),
+    /// Start on the same data.
+    Start(NodeName),
+    /// SIGSTOP.
+    Pause(NodeName),
+    /// SIGCONT.
+    Resume(NodeName),
+    /// Replace the links' cut as a whole.
+    Cut(Cut),
+}
+
+/// Prints `kill n2`, or `cut n1→n2 n2→n1`.
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cmd::Kill(node) => write!(f, "kill {node}"),
+            Cmd::Start(node) => write!(f, "start {node}"),
+            Cmd::Pause(node) => write!(f, "pause {node}"),
+            Cmd::Resume(node) => write!(f, "resume {node}"),
+            Cmd::Cut(cut) if cut.is_healed() => f.write_str("cut nothing"),
+            Cmd::Cut(cut) => {
+                f.write_str("cut")?;
+                cut.pairs.iter().try_for_each(|(from, to)| write!(f, " {from}→{to}"))
+            }
+        }
+    }
+}

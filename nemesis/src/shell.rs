@@ -1,0 +1,50 @@
+//! Runs commands on the cluster and looks from the victims' side what came of them. Decides nothing.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use squall_cluster::{Applied, Cluster, ClusterError, NodeState, Observation};
+use tokio::time::timeout;
+
+use crate::Cmd;
+
+/// Every call has a deadline of its own; this one is for an implementation that forgot it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What became of a command.
+pub(crate) type Done = Result<Applied, ClusterError>;
+
+/// Runs commands side by side, so that a majority is hit at once.
+pub(crate) async fn run(cluster: &dyn Cluster, cmds: &[Cmd]) -> Vec<Done> {
+    join_all(cmds.iter().map(|cmd| run_one(cluster, cmd))).await
+}
+
+async fn run_one(cluster: &dyn Cluster, cmd: &Cmd) -> Done {
+    let call = match cmd {
+        Cmd::Kill(node) => cluster.kill(node),
+        Cmd::Start(node) => cluster.start(node),
+        Cmd::Pause(node) => cluster.pause(node),
+        Cmd::Resume(node) => cluster.resume(node),
+        Cmd::Cut(cut) => cluster.cut(cut),
+    };
+    match timeout(DEADLINE, call).await {
+        Ok(done) => done,
+        Err(_) => Err(ClusterError::Other(format!("{cmd} did not return within {DEADLINE:?}"))),
+    }
+}
+
+/// Looks whether each command has done what it should.
+pub(crate) async fn probe(cluster: &dyn Cluster, cmds: &[Cmd]) -> Vec<Observation> {
+    join_all(cmds.iter().map(|cmd| probe_one(cluster, cmd))).await
+}
+
+async fn probe_one(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
+    let probe = match cmd {
+        Cmd::Kill(node) => cluster.probe_state(node, NodeState::Killed),
+        Cmd::Pause(node) => cluster.probe_state(node, NodeState::Paused),
+        Cmd::Start(node) | Cmd::Resume(node) => cluster.probe_state(node, NodeState::Running),
+        Cmd::Cut(cut) => cluster.probe_cut(cut),
+    };
+    let late = |_| Observation::Unclear(format!("no probe of {cmd} returned within {DEADLINE:?}"));
+    timeout(DEADLINE, probe).await.unwrap_or_else(late)
+}
