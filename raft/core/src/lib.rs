@@ -5,6 +5,7 @@ mod commit;
 mod config;
 mod effects;
 mod election;
+pub mod invariants;
 pub mod log;
 mod message;
 pub mod planted;

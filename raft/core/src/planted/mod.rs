@@ -2,6 +2,15 @@
 //!
 //! They are squall's exam: a check that has never found one of them is not trusted.
 
+mod commit_one_ack;
+mod commit_past_match;
+mod figure8;
+mod no_uptodate_check;
+mod read_local_any;
+mod read_local_leader;
+mod readindex_no_noop;
+mod truncate_always;
+
 use std::sync::Arc;
 
 use crate::rules::Rules;
@@ -13,7 +22,7 @@ pub struct Planted {
     pub name: &'static str,
     /// What it does, in a sentence.
     pub summary: &'static str,
-    /// The promises that it breaks.
+    /// The claims that it breaks, by their names in verdicts.
     pub breaks: &'static [&'static str],
     /// Who had it, or who warns of it.
     pub source: &'static str,
@@ -23,5 +32,14 @@ pub struct Planted {
     pub rules: fn() -> Arc<dyn Rules>,
 }
 
-/// All of them.
-pub const ALL: &[Planted] = &[];
+/// All of them: reads, elections, replication, commitment.
+pub const ALL: &[Planted] = &[
+    read_local_any::PLANTED,
+    read_local_leader::PLANTED,
+    readindex_no_noop::PLANTED,
+    no_uptodate_check::PLANTED,
+    truncate_always::PLANTED,
+    figure8::PLANTED,
+    commit_past_match::PLANTED,
+    commit_one_ack::PLANTED,
+];
