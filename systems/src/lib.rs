@@ -1,1 +1,18 @@
-//! placeholder
+//! The systems under test behind one door: a page of TOML says how a system is started and spoken to.
+//!
+//! [`SystemSpec`] is that page, [`plan`] turns it into what the cluster starts, and [`connect`] opens its clients. The
+//! reference Raft is one system among others and has no private door.
+
+mod binary;
+pub mod reference;
+mod spec;
+mod spec_error;
+pub mod template;
+
+pub use binary::binary_hash;
+pub use spec::{
+    AdminCall, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim, MemberSection,
+    NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
+    VERSION,
+};
+pub use spec_error::SpecError;

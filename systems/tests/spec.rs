@@ -1,0 +1,132 @@
+//! What a system's TOML may say, and how mistakes in it are answered.
+
+use std::path::Path;
+use std::time::Duration;
+
+use squall_systems::{
+    AdminCall, ClientKind, DiskReader, Durability, LeaderClaim, ReadClaim, ReadyCheck, SystemSpec,
+};
+
+/// The smallest file that is right.
+const SMALL: &str = r#"squall = 1
+[system]
+name = "mine"
+[node]
+cmd = ["{bin}/mine", "--id", "{id}"]
+ready = { tcp = 80 }
+[client]
+kind = "http"
+addr = "{ip}:80"
+"#;
+
+fn parse(text: &str) -> SystemSpec {
+    SystemSpec::parse("system.toml", text).expect("the file is right")
+}
+
+/// Puts a mistake into the small file and returns the answer.
+fn error(right: &str, wrong: &str) -> String {
+    assert!(SMALL.contains(right), "{right:?} is not in the small file");
+    error_of(&SMALL.replacen(right, wrong, 1))
+}
+
+fn error_of(text: &str) -> String {
+    SystemSpec::parse("system.toml", text).expect_err("a mistake").to_string()
+}
+
+#[test]
+fn the_documented_example_is_read_whole() {
+    let etcd = parse(include_str!("etcd.toml"));
+    assert_eq!((etcd.name.as_str(), etcd.nodes), ("etcd-3.5.1", 3));
+    assert_eq!(etcd.node.cmd[0].source(), "{bin}/etcd");
+    assert_eq!(etcd.node.cmd.len(), 21);
+    assert_eq!(etcd.node.ready.within, Duration::from_secs(20));
+    assert!(matches!(etcd.node.ready.check, ReadyCheck::Http(_)));
+    assert_eq!(etcd.peer_port, Some(2380));
+    assert_eq!(etcd.client.kind, ClientKind::Etcd);
+    assert_eq!(etcd.claims.read, ReadClaim::Linearizable);
+    assert_eq!(etcd.claims.leader, LeaderClaim::OnePerTerm);
+    assert_eq!(etcd.claims.durable, Durability::Fsync);
+    assert_eq!(etcd.reader, DiskReader::EtcdWal);
+    let Some(AdminCall::Http { body: Some(body), .. }) = etcd.member.add else {
+        panic!("members are added by HTTP with a body");
+    };
+    assert_eq!(body.names(), ["new.peer"]);
+    assert_eq!(etcd.timing.election, (Duration::from_millis(500), Duration::from_secs(1)));
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let small = parse(SMALL);
+    assert_eq!(small.nodes, 5);
+    assert_eq!(small.node.ready.within, Duration::from_secs(20));
+    assert!(small.claims.write && small.claims.cas);
+    assert!(!small.claims.append && !small.claims.dedup, "nothing is held against a silent file");
+    assert_eq!(small.reader, DiskReader::None);
+    assert_eq!(small.timing.election.0, Duration::from_millis(150));
+}
+
+#[test]
+fn every_form_of_readiness_and_client_is_read() {
+    for (ready, right) in [
+        ("{ http = \"http://{ip}/\" }", true),
+        ("{ log = \"serving\" }", true),
+        ("{ exec = [\"nc\", \"-z\", \"{ip}\", \"80\"], within = \"500ms\" }", true),
+        ("{ tcp = 80, log = \"serving\" }", false),
+        ("{ within = \"5s\" }", false),
+    ] {
+        let text = SMALL.replace("{ tcp = 80 }", ready);
+        let read = SystemSpec::parse("system.toml", &text);
+        assert_eq!(read.is_ok(), right, "{ready}: {read:?}");
+    }
+    let exec = SMALL.replace("kind = \"http\"", "exec = [\"python3\", \"client.py\"]");
+    assert!(matches!(parse(&exec).client.kind, ClientKind::Exec(command) if command.len() == 2));
+}
+
+#[test]
+fn mistakes_are_answered_with_the_place_and_the_nearest_word() {
+    let answers = [
+        error("name =", "nam ="),
+        error("[system]", "[sytem]"),
+        error("tcp = 80", "tpc = 80"),
+        error("kind = \"http\"", "kind = \"htpp\""),
+        error("kind = \"http\"", "kind = \"http\"\nexec = [\"x\"]"),
+        error("kind = \"http\"\n", ""),
+        error("{id}", "{idd}"),
+        error("{id}", "{peer}"),
+        error("{id}", "{id"),
+        error("{id}", "{nodes:id}"),
+        error("{ip}", "{leader.ip}"),
+        error("\"{bin}/mine\", \"--id\", \"{id}\"", ""),
+        error("tcp = 80", "tcp = 80000"),
+        error("tcp = 80", "tcp = 80, within = \"soon\""),
+        error("tcp = 80", "tcp = 80, log = \"x\""),
+        error("\"mine\"", "\"my system\""),
+        error("\"mine\"", "\"mine\"\nnodes = 0"),
+        error("squall = 1", "squall = 2"),
+        error("squall = 1", ""),
+        error("[node]", "[claims]\nread = \"linearisable\"\n[node]"),
+        error("[node]", "[timing]\nelection = \"1s..500ms\"\n[node]"),
+        error("[node]", "[member]\nadd = { body = \"x\" }\n[node]"),
+        error("[node]", "[member]\nadd = { http = \"POST http://{leadr.ip}\" }\n[node]"),
+        error("[node]", "[node"),
+        error("name = \"mine\"", ""),
+        error_of("squall = 1\n"),
+        error_of(""),
+    ]
+    .join("\n");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
+}
+
+#[test]
+fn columns_count_characters() {
+    let text = SMALL.replace("\"--id\"", "\"--größe\", \"{größe}\"");
+    let column = "cmd = [\"{bin}/mine\", \"--größe\", ".chars().count() + 1;
+    let error = error_of(&text);
+    assert!(error.starts_with(&format!("system.toml:5:{column}: ")), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = SystemSpec::read(Path::new("no/such.toml")).unwrap_err();
+    assert_eq!(error.to_string(), "failed to read the system's file no/such.toml");
+}
