@@ -264,7 +264,7 @@ impl Storm {
     }
 
     async fn resolve(
-        &self,
+        &mut self,
         planned: &Planned,
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<NodeName>, String> {

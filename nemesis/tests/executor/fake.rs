@@ -1,0 +1,270 @@
+//! A cluster in memory, which does what it is told, unless it is told to fail.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use squall_cluster::{Applied, Cluster, ClusterError, Cut, LeaderProbe, NodeState, Observation};
+use squall_history::schedule::{
+    Fault, FaultInterval, FaultOutcome, Line, Planned, Shape, Target, Timeline, Trigger, read,
+};
+use squall_history::{Nanos, NodeName};
+use squall_nemesis::{Journal, Nemesis, NemesisError, NemesisReport, World};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long each change takes.
+const TAKES: Duration = Duration::from_millis(2);
+/// By when everything is healed in these tests.
+pub(crate) const HEAL_BY: Duration = Duration::from_secs(9);
+
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    pub(crate) states: BTreeMap<NodeName, NodeState>,
+    pub(crate) cut: Cut,
+    pub(crate) leader: Option<NodeName>,
+    pub(crate) asked: u32,
+    pub(crate) log: Vec<String>,
+    /// Commands that fail, by the beginning of their text.
+    pub(crate) broken: Vec<String>,
+    /// Commands that return but do nothing.
+    pub(crate) idle: Vec<String>,
+    /// Nodes that end by themselves as soon as they are started.
+    pub(crate) crashing: Vec<NodeName>,
+}
+
+pub(crate) struct Fake {
+    nodes: Vec<NodeName>,
+    inner: Mutex<Inner>,
+    started: Instant,
+}
+
+impl Fake {
+    pub(crate) fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Carries out a command and logs it with its time.
+    fn change(
+        &self,
+        text: String,
+        change: impl FnOnce(&mut Inner) + Send,
+    ) -> BoxFuture<'_, Result<Applied, ClusterError>>
+    where
+        Self: Sync,
+    {
+        let at = self.started.elapsed().as_millis();
+        let mut inner = self.inner();
+        inner.log.push(format!("{at}ms {text}"));
+        let starts = |prefix: &String| text.starts_with(prefix.as_str());
+        let done = match inner.broken.iter().any(starts) {
+            true => Err(ClusterError::Other(format!("cannot {text}"))),
+            false => {
+                if !inner.idle.iter().any(starts) {
+                    change(&mut inner);
+                }
+                Ok(Applied { took: TAKES, commands: vec![format!("do {text}")] })
+            }
+        };
+        async move {
+            sleep(TAKES).await;
+            done
+        }
+        .boxed()
+    }
+
+    fn become_state(&self, verb: &str, node: &NodeName, state: NodeState) -> BoxFuture<'_, Done> {
+        let name = node.clone();
+        self.change(format!("{verb} {node}"), move |inner| {
+            let ended = state == NodeState::Running && inner.crashing.contains(&name);
+            let state = if ended { NodeState::Exited { code: Some(1) } } else { state };
+            inner.states.insert(name, state);
+        })
+    }
+}
+
+type Done = Result<Applied, ClusterError>;
+
+fn pairs(cut: &Cut) -> String {
+    cut.pairs.iter().map(|(a, b)| format!(" {a}→{b}")).collect()
+}
+
+impl Cluster for Fake {
+    fn nodes(&self) -> &[NodeName] {
+        &self.nodes
+    }
+
+    fn state(&self, node: &NodeName) -> NodeState {
+        self.inner().states[node]
+    }
+
+    fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        self.become_state("kill", node, NodeState::Killed)
+    }
+
+    fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        self.become_state("start", node, NodeState::Running)
+    }
+
+    fn pause<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        self.become_state("pause", node, NodeState::Paused)
+    }
+
+    fn resume<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        self.become_state("resume", node, NodeState::Running)
+    }
+
+    fn cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Done> {
+        let fresh = cut.clone();
+        self.change(format!("cut{}", pairs(cut)), |inner| inner.cut = fresh)
+    }
+
+    fn probe_cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Observation> {
+        let silent = self.inner().cut.clone();
+        let seen = match silent == *cut {
+            true => Observation::Confirmed(format!("{} pairs are silent", cut.pairs.len())),
+            false => Observation::Refuted(format!("silent are{}", pairs(&silent))),
+        };
+        async { seen }.boxed()
+    }
+
+    fn probe_state<'a>(
+        &'a self,
+        node: &'a NodeName,
+        want: NodeState,
+    ) -> BoxFuture<'a, Observation> {
+        let state = self.state(node);
+        let seen = match state == want {
+            true => Observation::Confirmed(format!("{node} is {state:?}")),
+            false => Observation::Refuted(format!("{node} is {state:?}, not {want:?}")),
+        };
+        async { seen }.boxed()
+    }
+}
+
+impl LeaderProbe for Fake {
+    fn leader(&self) -> BoxFuture<'_, Option<NodeName>> {
+        let mut inner = self.inner();
+        inner.asked += 1;
+        let leader = inner.leader.clone();
+        async { leader }.boxed()
+    }
+}
+
+/// A file in memory, whose owner may look into it.
+#[derive(Clone, Default)]
+pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Paper {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A cluster, and everything that a test turns or reads.
+pub(crate) struct Stage {
+    pub(crate) cluster: Arc<Fake>,
+    pub(crate) schedule: Paper,
+    pub(crate) commands: Paper,
+    pub(crate) acknowledged: watch::Sender<u64>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Stage {
+    /// Five nodes that run; n1 leads.
+    pub(crate) fn set() -> Stage {
+        let nodes: Vec<_> = ["n1", "n2", "n3", "n4", "n5"].map(NodeName::from).to_vec();
+        let states = nodes.iter().map(|node| (node.clone(), NodeState::Running)).collect();
+        let leader = Some(nodes[0].clone());
+        let inner = Mutex::new(Inner { states, leader, ..Inner::default() });
+        Stage {
+            cluster: Arc::new(Fake { nodes, inner, started: Instant::now() }),
+            schedule: Paper::default(),
+            commands: Paper::default(),
+            acknowledged: watch::Sender::new(0),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn nemesis(&self, plan: Vec<Planned>) -> Nemesis {
+        let journal = Journal::new(self.schedule.clone(), self.commands.clone()).unwrap();
+        self.nemesis_with(plan, journal)
+    }
+
+    pub(crate) fn nemesis_with(&self, plan: Vec<Planned>, journal: Journal) -> Nemesis {
+        let start = Instant::now();
+        let world = World {
+            cluster: self.cluster.clone(),
+            leader: self.cluster.clone(),
+            clock: Arc::new(move || Nanos::from(start.elapsed())),
+        };
+        Nemesis::new(plan, HEAL_BY, 1, world, journal)
+    }
+
+    /// Runs a plan to its end.
+    pub(crate) async fn run(&self, plan: Vec<Planned>) -> Result<NemesisReport, NemesisError> {
+        self.drive(self.nemesis(plan)).await
+    }
+
+    pub(crate) async fn drive(&self, nemesis: Nemesis) -> Result<NemesisReport, NemesisError> {
+        let run = nemesis.run(self.acknowledged.subscribe(), self.stop.subscribe());
+        timeout(Duration::from_secs(60), run).await.expect("the nemesis ends")
+    }
+
+    pub(crate) fn leader(&self, name: &str) {
+        self.cluster.inner().leader = Some(name.into());
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.cluster.inner().log.clone()
+    }
+
+    /// Whatever happened: the cluster is whole.
+    pub(crate) fn assert_healed(&self) {
+        let inner = self.cluster.inner();
+        let whole = inner.states.values().all(|state| *state == NodeState::Running);
+        assert!(whole && inner.cut.is_healed(), "{inner:#?}");
+    }
+
+    /// What the file tells of each fault, by number.
+    pub(crate) fn faults(&self) -> BTreeMap<u32, FaultInterval> {
+        let read = read(self.schedule.text().as_bytes()).unwrap();
+        assert_eq!(read.torn, None);
+        let faults = Timeline::from_lines(&read.lines).faults;
+        faults.into_iter().map(|fault| (fault.id, fault)).collect()
+    }
+
+    pub(crate) fn outcome(&self, id: u32) -> FaultOutcome {
+        self.faults()[&id].outcome.clone()
+    }
+}
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) fn at(id: u32, from: u64, fault: Fault, nodes: &[&str], lasts: u64) -> Planned {
+    let nodes = nodes.iter().map(|node| NodeName::from(*node)).collect();
+    Planned::new(id, Trigger::At(ms(from)), fault, Target::Nodes(nodes), ms(lasts))
+}
+
+pub(crate) fn isolate() -> Fault {
+    Fault::Partition { shape: Shape::Isolate }
+}
+
+pub(crate) fn lines_of(report: &NemesisReport) -> usize {
+    report.lines.iter().filter(|line| !matches!(line, Line::Plan(_))).count()
+}

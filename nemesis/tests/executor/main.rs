@@ -1,0 +1,5 @@
+//! What the executor promises, on a cluster that exists only in memory and a clock that jumps.
+
+mod fake;
+mod stories;
+mod troubles;
