@@ -5,6 +5,32 @@
 
 mod control;
 mod cut;
+mod data;
+pub mod doctor;
+mod launch;
+mod leftovers;
+mod links;
+mod netlink;
+mod node;
+mod output;
+mod probe;
+mod processes;
+mod ready;
+mod sandbox;
+mod sandboxed;
+mod supervise;
+mod tcp;
+mod topology;
 
 pub use control::{Applied, Cluster, ClusterError, LeaderProbe, NodeState, Observation};
 pub use cut::Cut;
+pub use data::{DataDirs, PlainDirs};
+pub use launch::{Direct, Launch};
+pub use leftovers::{Host, Leftovers};
+pub use links::{Chosen, Firewall, Iptables, LinkPlane, Netlink, choose};
+pub use node::{Invocation, NodePlan, Ready, ReadyCheck};
+pub use sandbox::{Sandbox, SandboxError, Tier, enter};
+pub use sandboxed::{Means, Sandboxed, Stopped};
+pub use supervise::Death;
+pub use tcp::{Tcp, TcpProfile};
+pub use topology::{HUB, Network, Place, address};

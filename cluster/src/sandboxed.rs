@@ -1,0 +1,310 @@
+//! The cluster whose nodes are processes in network namespaces.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, join_all};
+use squall_history::{NodeName, RunDir};
+use tokio::task::{AbortHandle, spawn_blocking};
+
+use crate::data::DataDirs;
+use crate::launch::{Launch, Launcher};
+use crate::leftovers::Leftovers;
+use crate::links::LinkPlane;
+use crate::node::NodePlan;
+use crate::output::Output;
+use crate::supervise::{Death, Deaths, Supervised};
+use crate::topology::Network;
+use crate::{Applied, Cluster, ClusterError, Cut, NodeState, Observation};
+
+/// How often the size of nodes' output is looked at.
+const BOUND_OUTPUT_EVERY: Duration = Duration::from_secs(1);
+
+/// The mechanisms that a cluster is made of.
+pub struct Means {
+    /// Cuts links.
+    pub links: Box<dyn LinkPlane>,
+    /// Provides data directories.
+    pub data: Box<dyn DataDirs>,
+    /// Wraps the start of processes.
+    pub launch: Box<dyn Launch>,
+}
+
+impl fmt::Debug for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = (self.links.name(), self.data.name(), self.launch.name());
+        write!(f, "Means{names:?}")
+    }
+}
+
+/// Nodes as processes in network namespaces. When it is dropped, they are gone.
+///
+/// Membership changes will need an `Admin` trait beside it (add, remove, transfer): it has no user yet, and will stand
+/// next to [`LeaderProbe`](crate::LeaderProbe), because a system's client knows how, and not its cluster.
+pub struct Sandboxed {
+    names: Vec<NodeName>,
+    nodes: Vec<Arc<Supervised>>,
+    deaths: Arc<Deaths>,
+    links: Arc<Mutex<Box<dyn LinkPlane>>>,
+    data: Box<dyn DataDirs>,
+    launch: Box<dyn Launch>,
+    launcher: Launcher,
+    output_bound: AbortHandle,
+    network: Arc<Network>,
+}
+
+impl fmt::Debug for Sandboxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandboxed").field("nodes", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// How the nodes took the end of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Those that did not end when asked and were killed.
+    pub killed: Vec<NodeName>,
+    /// What could not be undone or ended, in words.
+    pub failed: Vec<String>,
+}
+
+impl Sandboxed {
+    /// Starts all nodes at once and returns when each is ready. Their output goes to `nodes/` of the run.
+    pub async fn boot(
+        network: Network,
+        plans: Vec<NodePlan>,
+        run: &RunDir,
+        means: Means,
+    ) -> Result<Arc<Sandboxed>, ClusterError> {
+        let cluster = Sandboxed::prepare(network, plans, run, means)?;
+        for node in &cluster.nodes {
+            node.start(&cluster.launcher, &*cluster.launch).await?;
+        }
+        cluster.await_ready().await?;
+        Ok(Arc::new(cluster))
+    }
+
+    /// Makes directories and the launcher.
+    fn prepare(
+        network: Network,
+        plans: Vec<NodePlan>,
+        run: &RunDir,
+        means: Means,
+    ) -> Result<Sandboxed, ClusterError> {
+        let Means { links, data, launch } = means;
+        let deaths = Arc::new(Deaths::default());
+        let mut nodes = Vec::new();
+        for plan in plans {
+            data.prepare(&plan.name).map_err(io_error("make the data directory of", &plan.name))?;
+            nodes.push(Arc::new(supervised(plan, &network, run, &deaths)?));
+        }
+        let launcher = Launcher::start(Arc::clone(&network.hub)).map_err(|source| {
+            ClusterError::Io { what: "start", whom: "the thread that starts nodes".into(), source }
+        })?;
+        let outputs: Vec<Output> = nodes.iter().map(|node| node.output().clone()).collect();
+        Ok(Sandboxed {
+            names: nodes.iter().map(|node| node.plan.name.clone()).collect(),
+            nodes,
+            deaths,
+            links: Arc::new(Mutex::new(links)),
+            data,
+            launch,
+            launcher,
+            output_bound: tokio::spawn(bound_outputs(outputs)).abort_handle(),
+            network: Arc::new(network),
+        })
+    }
+
+    /// Waits until every node is ready, each within the time of its plan.
+    pub async fn await_ready(&self) -> Result<(), ClusterError> {
+        let waits = self.nodes.iter().map(|node| node.await_ready());
+        join_all(waits).await.into_iter().collect()
+    }
+
+    /// Waits until a node is ready, within the time of its plan.
+    pub async fn await_node(&self, node: &NodeName) -> Result<(), ClusterError> {
+        self.node(node)?.await_ready().await
+    }
+
+    /// Returns how many times a node was started.
+    pub fn boots(&self, node: &NodeName) -> u32 {
+        self.node(node).map_or(0, |node| node.boots())
+    }
+
+    /// Returns the network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Returns the nodes' data directories.
+    pub fn data(&self) -> &dyn DataDirs {
+        &*self.data
+    }
+
+    /// Returns the nodes that ended by themselves so far, in the order in which that was seen.
+    pub fn exited(&self) -> Vec<Death> {
+        self.deaths.seen()
+    }
+
+    /// Waits for the next node that ends by itself after the first `known` ones.
+    pub async fn next_exit(&self, known: usize) -> Death {
+        self.deaths.after(known).await
+    }
+
+    /// Ends the run: heals the links, lets paused nodes go on, asks all to end, and kills those that do not in time.
+    pub async fn stop_all(&self, within: Duration) -> Stopped {
+        let mut stopped = Stopped::default();
+        if let Err(error) = self.cut(&Cut::default()).await {
+            stopped.failed.push(describe(&error));
+        }
+        let stops = self.nodes.iter().map(|node| node.stop(within));
+        for (name, outcome) in self.names.iter().zip(join_all(stops).await) {
+            match outcome {
+                Ok(true) => stopped.killed.push(name.clone()),
+                Ok(false) => {}
+                Err(error) => stopped.failed.push(describe(&error)),
+            }
+        }
+        stopped
+    }
+
+    /// Returns what is left of the run inside the sandbox; to be asked after [`stop_all`](Self::stop_all).
+    pub fn leftovers(&self) -> Leftovers {
+        Leftovers::in_sandbox()
+    }
+
+    /// Copies a node's data into its directory of the run, and returns where it is.
+    pub async fn keep_data(
+        self: &Arc<Self>,
+        node: &NodeName,
+        run: &RunDir,
+    ) -> Result<PathBuf, ClusterError> {
+        let to = run.node(node).join("data");
+        let (cluster, name, target) = (Arc::clone(self), node.clone(), to.clone());
+        let copied = spawn_blocking(move || cluster.data.copy_out(&name, &target)).await;
+        copied
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(io_error("copy the data of", node))?;
+        Ok(to)
+    }
+
+    fn node(&self, name: &NodeName) -> Result<&Arc<Supervised>, ClusterError> {
+        let unknown = || ClusterError::Other(format!("there is no node {name}"));
+        self.nodes.iter().find(|node| node.plan.name == *name).ok_or_else(unknown)
+    }
+}
+
+impl Drop for Sandboxed {
+    fn drop(&mut self) {
+        self.output_bound.abort();
+    }
+}
+
+impl Cluster for Sandboxed {
+    fn nodes(&self) -> &[NodeName] {
+        &self.names
+    }
+
+    fn state(&self, node: &NodeName) -> NodeState {
+        self.node(node).map_or(NodeState::Killed, |node| node.state())
+    }
+
+    fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { self.node(node)?.kill().await })
+    }
+
+    fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { self.node(node)?.start(&self.launcher, &*self.launch).await })
+    }
+
+    fn pause<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { self.node(node)?.pause().await })
+    }
+
+    fn resume<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { self.node(node)?.resume().await })
+    }
+
+    fn cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move {
+            let (links, cut) = (Arc::clone(&self.links), cut.clone());
+            // iptables-restore takes milliseconds, in which clients must go on.
+            spawn_blocking(move || links.lock().expect("a link plane does not panic").apply(&cut))
+                .await
+                .map_err(|error| ClusterError::Other(format!("cutting links failed: {error}")))?
+        })
+    }
+
+    fn probe_cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Observation> {
+        Box::pin(async move {
+            let (network, cut) = (Arc::clone(&self.network), cut.clone());
+            let probed = spawn_blocking(move || network.ears.probe(&cut)).await;
+            probed.unwrap_or_else(|error| Observation::Unclear(error.to_string()))
+        })
+    }
+
+    fn probe_state<'a>(
+        &'a self,
+        node: &'a NodeName,
+        want: NodeState,
+    ) -> BoxFuture<'a, Observation> {
+        Box::pin(async move {
+            match self.node(node) {
+                Ok(node) => node.probe(want),
+                Err(error) => Observation::Unclear(error.to_string()),
+            }
+        })
+    }
+}
+
+fn supervised(
+    plan: NodePlan,
+    network: &Network,
+    run: &RunDir,
+    deaths: &Arc<Deaths>,
+) -> Result<Supervised, ClusterError> {
+    let name = plan.name.clone();
+    let place = network.place(&name).ok_or_else(|| {
+        ClusterError::Other(format!("{name} is planned, but has no place in the network"))
+    })?;
+    if place.ip != plan.ip {
+        return Err(ClusterError::Other(format!(
+            "{name} is planned at {}, but its place in the network is {}",
+            plan.ip, place.ip
+        )));
+    }
+    let output =
+        Output::create(run.node(&name)).map_err(io_error("make the output directory of", &name))?;
+    Ok(Supervised::new(plan, place.clone(), output, Arc::clone(deaths)))
+}
+
+async fn bound_outputs(outputs: Vec<Output>) {
+    let mut ticks = tokio::time::interval(BOUND_OUTPUT_EVERY);
+    loop {
+        ticks.tick().await;
+        for output in &outputs {
+            if let Err(error) = output.bound() {
+                tracing::warn!(%error, "a node's output could not be bounded");
+            }
+        }
+    }
+}
+
+fn io_error(what: &'static str, node: &NodeName) -> impl FnOnce(io::Error) -> ClusterError {
+    let whom = node.to_string();
+    move |source| ClusterError::Io { what, whom, source }
+}
+
+/// Returns an error with its causes in one line.
+fn describe(error: &ClusterError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
+}
