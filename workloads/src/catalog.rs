@@ -34,8 +34,8 @@ pub struct Workload {
     pub name: &'static str,
     /// What clients do, in a few words.
     pub summary: &'static str,
-    /// What the system must offer.
-    pub needs: &'static str,
+    /// What the system must offer, in the words of `[claims]` in its TOML.
+    pub needs: &'static [&'static str],
     /// Which mistakes it finds.
     pub finds: &'static str,
     /// The sequential specification of each of its keys, by the checker's name.
@@ -61,7 +61,7 @@ static CATALOG: [Workload; 2] = [
     Workload {
         name: "register",
         summary: "read, write and cas of a few keys, with unique values",
-        needs: "read, write, cas",
+        needs: &["read", "write", "cas"],
         finds: "stale reads, lost writes, writes that come back, two leaders that both answer",
         model: "cas-register",
         claims: CLAIMS,
@@ -72,7 +72,7 @@ static CATALOG: [Workload; 2] = [
     Workload {
         name: "append",
         summary: "append to lists and read them; doubtful appends are sent again under the same request",
-        needs: "read, append, dedup",
+        needs: &["read", "append", "dedup"],
         finds: "an element twice (exactly-once broken), lost and reordered elements, stale reads",
         model: "list-append",
         claims: CLAIMS,
