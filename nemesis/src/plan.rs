@@ -65,6 +65,9 @@ pub fn heal_by(time_limit: Duration) -> Duration {
     time_limit - rest
 }
 
+/// Faults closer together than this would not take hold before they are healed.
+const CLOSEST: Duration = Duration::from_millis(50);
+
 /// Deals the faults of a run. The same spec gives the same plan.
 pub fn plan(spec: &PlanSpec) -> Vec<Planned> {
     if spec.families.is_empty() {
@@ -91,12 +94,16 @@ fn slots(spec: &PlanSpec) -> Vec<Slot> {
     let lead_in = (until / 10).min(Duration::from_secs(1));
     let interval = spec.interval.unwrap_or(default_interval(spec.time_limit, families));
     let window = until - lead_in;
-    let fitting = (window.as_nanos() / interval.as_nanos().max(1)).min(10_000) as usize;
-    let count = fitting.max(families);
+    let fitting = window.as_millis() / interval.max(CLOSEST).as_millis();
+    let count = usize::try_from(fitting).unwrap_or(usize::MAX).max(families);
     let length = window / u32::try_from(count).unwrap_or(u32::MAX);
-    (0..count)
-        .map(|i| Slot { begins: lead_in + length * i as u32, length, is_last: i + 1 == count })
-        .collect()
+    let mut begins = lead_in;
+    let mut slots = Vec::new();
+    for number in 1..=count {
+        slots.push(Slot { begins, length, is_last: number == count });
+        begins += length;
+    }
+    slots
 }
 
 /// A fault, and when it will begin and end if all goes as planned.
@@ -166,9 +173,9 @@ impl Dealer<'_> {
         let roll = self.rng.random_range(0..12);
         let delay = self.between(Duration::ZERO, self.spec.timing.election_timeout);
         match self.dealt.last() {
-            Some(before) if before.certain && !first_round => {
-                hang_on(before, roll, delay, family).unwrap_or(Start::at(at))
-            }
+            Some(before) if before.certain && !first_round => hang_on(before, roll, delay, family)
+                .filter(|start| start.nominal <= slot.begins + slot.length / 2)
+                .unwrap_or(Start::at(at)),
             Some(_) | None => Start::at(at),
         }
     }

@@ -59,11 +59,11 @@ fn nominal(plan: &[Planned]) -> BTreeMap<u32, Option<(Duration, Duration)>> {
 
 fn printed(plan: &[Planned]) -> String {
     let mut out = Vec::new();
-    let mut writer = Writer::new(&mut out).unwrap();
+    let mut writer = Writer::new(&mut out).expect("memory can be written");
     for planned in plan {
-        writer.line(&Line::Plan(planned.clone())).unwrap();
+        writer.line(&Line::Plan(planned.clone())).expect("memory can be written");
     }
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 proptest! {

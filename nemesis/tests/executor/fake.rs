@@ -44,7 +44,7 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap()
+        self.inner.lock().expect("no holder panics")
     }
 
     /// Carries out a command and logs it with its time.
@@ -160,13 +160,13 @@ pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
 
 impl Paper {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.0.lock().expect("no holder panics").clone()).expect("UTF-8")
     }
 }
 
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().expect("no holder panics").write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -200,7 +200,8 @@ impl Stage {
     }
 
     pub(crate) fn nemesis(&self, plan: Vec<Planned>) -> Nemesis {
-        let journal = Journal::new(self.schedule.clone(), self.commands.clone()).unwrap();
+        let journal = Journal::new(self.schedule.clone(), self.commands.clone())
+            .expect("memory can be written");
         self.nemesis_with(plan, journal)
     }
 
@@ -241,7 +242,7 @@ impl Stage {
 
     /// What the file tells of each fault, by number.
     pub(crate) fn faults(&self) -> BTreeMap<u32, FaultInterval> {
-        let read = read(self.schedule.text().as_bytes()).unwrap();
+        let read = read(self.schedule.text().as_bytes()).expect("a schedule");
         assert_eq!(read.torn, None);
         let faults = Timeline::from_lines(&read.lines).faults;
         faults.into_iter().map(|fault| (fault.id, fault)).collect()

@@ -22,7 +22,7 @@ async fn a_fault_is_installed_probed_healed_and_written_down() {
     assert_eq!(fault.healed, Some(FaultOutcome::Healed));
     assert_eq!(fault.from, Nanos::from(ms(502)));
     assert_eq!(fault.to, Some(Nanos::from(ms(1504))));
-    assert_eq!(report.timeline().faults, [fault.clone()]);
+    assert_eq!(report.timeline().faults, std::slice::from_ref(fault));
     assert_eq!(lines_of(&report), 3);
     assert!(stage.schedule.text().contains("\"probe\":\"n2 is Killed\""));
     let commands = stage.commands.text();
