@@ -92,6 +92,8 @@ fn choose(pick: &Pick, scene: &Scene<'_>, rng: &mut ChaCha8Rng) -> Result<Vec<No
     let mut pool = scene.nodes.to_vec();
     pool.retain(|node| (pick.of.is_empty() || wanted.contains(&node)) && !barred.contains(&node));
     if let Some(role) = pick.who {
+        // A recipe that builds on roles is lost where they are not known; better to say so than to guess.
+        scene.leader.ok_or("nobody is known to lead")?;
         pool = in_role(scene, &pool, role);
     }
     let count = pick.count.map_or(pool.len(), |count| count as usize);
@@ -244,6 +246,13 @@ mod tests {
             assert!(one.len() == 1 && world.hits[&1].contains(&one[0]));
         }
         assert_eq!(world.resolve(&Target::Previous(2), 0).unwrap(), ["n4".into()]);
+    }
+
+    #[test]
+    fn a_pick_by_role_needs_a_leader() {
+        let followers = Pick { who: Some(Role::Followers), ..Pick::default() };
+        let why = World::of(5).resolve(&Target::Pick(followers), 0).unwrap_err();
+        assert_eq!(why, "nobody is known to lead");
     }
 
     #[test]

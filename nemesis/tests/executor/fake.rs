@@ -200,19 +200,29 @@ impl Stage {
     }
 
     pub(crate) fn nemesis(&self, plan: Vec<Planned>) -> Nemesis {
-        let journal = Journal::new(self.schedule.clone(), self.commands.clone())
-            .expect("memory can be written");
-        self.nemesis_with(plan, journal)
+        self.nemesis_until(plan, HEAL_BY)
     }
 
-    pub(crate) fn nemesis_with(&self, plan: Vec<Planned>, journal: Journal) -> Nemesis {
+    /// Takes a plan that may last longer than usual.
+    pub(crate) fn nemesis_until(&self, plan: Vec<Planned>, heal_by: Duration) -> Nemesis {
+        let journal = Journal::new(self.schedule.clone(), self.commands.clone())
+            .expect("memory can be written");
+        self.nemesis_with(plan, heal_by, journal)
+    }
+
+    pub(crate) fn nemesis_with(
+        &self,
+        plan: Vec<Planned>,
+        heal_by: Duration,
+        journal: Journal,
+    ) -> Nemesis {
         let start = Instant::now();
         let world = World {
             cluster: self.cluster.clone(),
             leader: self.cluster.clone(),
             clock: Arc::new(move || Nanos::from(start.elapsed())),
         };
-        Nemesis::new(plan, HEAL_BY, 1, world, journal)
+        Nemesis::new(plan, heal_by, 1, world, journal)
     }
 
     /// Runs a plan to its end.

@@ -1,5 +1,6 @@
 //! What the executor promises, on a cluster that exists only in memory and a clock that jumps.
 
 mod fake;
+mod recipes;
 mod stories;
 mod troubles;

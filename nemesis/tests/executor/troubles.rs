@@ -7,7 +7,7 @@ use squall_history::schedule::{Fault, FaultOutcome, Shape};
 use squall_history::{Nanos, NodeName};
 use squall_nemesis::{Journal, NemesisError};
 
-use crate::fake::{Stage, at, isolate, ms};
+use crate::fake::{HEAL_BY, Stage, at, isolate, ms};
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_that_a_probe_refutes_is_indeterminate_and_healed_all_the_same() {
@@ -128,7 +128,7 @@ async fn a_full_disk_is_an_error_and_everything_is_healed_all_the_same() {
         at(3, 0, Fault::Pause, &["n3"], 5000),
     ];
 
-    let error = stage.drive(stage.nemesis_with(plan, journal)).await.unwrap_err();
+    let error = stage.drive(stage.nemesis_with(plan, HEAL_BY, journal)).await.unwrap_err();
 
     assert!(matches!(error, NemesisError::Journal(_)), "{error}");
     stage.assert_healed();
