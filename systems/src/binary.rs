@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,15 @@ pub fn binary_hash(path: &Path) -> io::Result<String> {
         }
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Returns the file that a program's name means: itself where it is a path, else the first of that name in `PATH`.
+pub fn binary_path(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(program.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]
@@ -36,6 +45,13 @@ mod tests {
         // Appendix B.3: more than one buffer.
         let many = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
         assert_eq!(binary_hash(&path).unwrap(), many);
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_up_and_a_path_is_itself() {
+        assert!(binary_path("sh").unwrap().is_absolute());
+        assert_eq!(binary_path("./mine"), Some("./mine".into()));
+        assert_eq!(binary_path("no-such-program-anywhere"), None);
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! The systems under test behind one door: a page of TOML says how a system is started and spoken to.
 //!
-//! [`SystemSpec`] is that page, [`plan`] turns it into what the cluster starts, and [`connect`] opens its clients. The
-//! reference Raft is one system among others and has no private door.
+//! [`SystemSpec`] is that page, [`plan()`] turns it into what the cluster starts, and [`SystemSpec::connect`] opens its
+//! clients. The reference Raft is one system among others and has no private door.
 
 mod binary;
+mod plan;
 pub mod reference;
 mod spec;
 mod spec_error;
+mod spec_file;
+mod system;
 pub mod template;
 
-pub use binary::binary_hash;
+pub use binary::{binary_hash, binary_path};
+pub use plan::{PlanError, Setup, Site, client_addresses, plan};
 pub use spec::{
     AdminCall, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim, MemberSection,
     NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
     VERSION,
 };
 pub use spec_error::SpecError;
+pub use system::NoClient;

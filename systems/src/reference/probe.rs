@@ -22,13 +22,12 @@ const LONGEST_ANSWER: u64 = 1 << 16;
 #[derive(Clone, Debug)]
 pub struct ReferenceProbe {
     addresses: Addresses,
-    deadline: Duration,
 }
 
 impl ReferenceProbe {
     /// Takes the nodes' client addresses.
     pub fn new(addresses: Addresses) -> ReferenceProbe {
-        ReferenceProbe { addresses, deadline: DEADLINE }
+        ReferenceProbe { addresses }
     }
 }
 
@@ -36,7 +35,7 @@ impl LeaderProbe for ReferenceProbe {
     fn leader(&self) -> BoxFuture<'_, Option<NodeName>> {
         async move {
             let asked = self.addresses.iter().map(|(node, address)| async move {
-                let term = time::timeout(self.deadline, leads(*address)).await.ok()??;
+                let term = time::timeout(DEADLINE, leads(*address)).await.ok()??;
                 Some((term, node))
             });
             let answers = join_all(asked).await;

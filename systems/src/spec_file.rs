@@ -1,0 +1,361 @@
+//! A system's page as it stands, and what it means: every mistake is answered with its place.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use squall_history::schedule::duration;
+use toml::Spanned;
+
+use crate::spec::{
+    AdminCall, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim, MemberSection,
+    NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
+    VERSION,
+};
+use crate::spec_error::{Locator, SpecError, nearest};
+use crate::template::{Template, TemplateError};
+
+/// The nodes that an admin call may be about.
+const ADMIN_NODES: [&str; 3] = ["leader", "new", "target"];
+
+/// Reads a page; `file` names it in errors.
+pub(crate) fn parse(file: &str, text: &str) -> Result<SystemSpec, SpecError> {
+    let locator = Locator { file, text };
+    check_version(&locator)?;
+    let raw: Raw = toml::from_str(text).map_err(|error| locator.of_toml(&error))?;
+    Validation { locator, peer_port: raw.net.peer_port }.spec(raw)
+}
+
+/// Reads the version before the rest, since another version may have other fields.
+fn check_version(locator: &Locator<'_>) -> Result<(), SpecError> {
+    #[derive(Deserialize)]
+    struct Version {
+        squall: Spanned<u32>,
+    }
+    let version: Version = toml::from_str(locator.text).map_err(|error| locator.of_toml(&error))?;
+    let found = *version.squall.get_ref();
+    if found == VERSION {
+        return Ok(());
+    }
+    let why = format!("unknown version {found} of the schema; this squall reads {VERSION}");
+    Err(locator.at(version.squall.span(), why))
+}
+
+/// The file as it stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(rename = "squall")]
+    _version: u32,
+    system: RawSystem,
+    node: RawNode,
+    #[serde(default)]
+    net: RawNet,
+    client: RawClient,
+    #[serde(default)]
+    claims: RawClaims,
+    #[serde(default)]
+    disk: RawDisk,
+    #[serde(default)]
+    member: RawMember,
+    #[serde(default)]
+    timing: RawTiming,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSystem {
+    name: Spanned<String>,
+    nodes: Option<Spanned<usize>>,
+}
+
+type Words = Spanned<Vec<Spanned<String>>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    cmd: Words,
+    #[serde(default)]
+    env: BTreeMap<String, Spanned<String>>,
+    ready: Spanned<RawReady>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReady {
+    http: Option<Spanned<String>>,
+    log: Option<String>,
+    tcp: Option<u16>,
+    exec: Option<Words>,
+    #[serde(default, deserialize_with = "some_duration")]
+    within: Option<Duration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNet {
+    peer_port: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClient {
+    kind: Option<Spanned<String>>,
+    exec: Option<Words>,
+    addr: Spanned<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClaims {
+    #[serde(default)]
+    read: ReadClaim,
+    write: Option<bool>,
+    cas: Option<bool>,
+    append: Option<bool>,
+    dedup: Option<bool>,
+    #[serde(default)]
+    leader: LeaderClaim,
+    #[serde(default)]
+    durable: Durability,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDisk {
+    #[serde(default)]
+    reader: DiskReader,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMember {
+    add: Option<Spanned<RawCall>>,
+    remove: Option<Spanned<RawCall>>,
+    transfer: Option<Spanned<RawCall>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCall {
+    http: Option<Spanned<String>>,
+    body: Option<Spanned<String>>,
+    exec: Option<Words>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTiming {
+    #[serde(default, deserialize_with = "some_range")]
+    election: Option<(Duration, Duration)>,
+}
+
+fn some_duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    duration::parse(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn some_range<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<(Duration, Duration)>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_range(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Reads `500ms..1s`, or one duration for both ends.
+fn parse_range(text: &str) -> Result<(Duration, Duration), String> {
+    let (low, high) = text.split_once("..").unwrap_or((text, text));
+    let range = (duration::parse(low.trim())?, duration::parse(high.trim())?);
+    if range.0 > range.1 {
+        return Err(format!("expected a range such as 500ms..1s, found {text:?}"));
+    }
+    Ok(range)
+}
+
+/// The paper's election timeouts (§5.6 measures with them).
+const ELECTION: (Duration, Duration) = (Duration::from_millis(150), Duration::from_millis(300));
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const NODES: usize = 5;
+
+/// Turns the file as it stands into what it means, and says where it means nothing.
+struct Validation<'a> {
+    locator: Locator<'a>,
+    peer_port: Option<u16>,
+}
+
+/// Which names a template may use.
+#[derive(Clone, Copy)]
+enum Names {
+    Node,
+    Admin,
+}
+
+impl Validation<'_> {
+    fn spec(&self, raw: Raw) -> Result<SystemSpec, SpecError> {
+        let claims = raw.claims;
+        Ok(SystemSpec {
+            name: self.name(raw.system.name)?,
+            nodes: self.nodes(raw.system.nodes)?,
+            node: self.node(raw.node)?,
+            peer_port: raw.net.peer_port,
+            client: self.client(raw.client)?,
+            claims: SystemClaims {
+                read: claims.read,
+                write: claims.write.unwrap_or(true),
+                cas: claims.cas.unwrap_or(true),
+                append: claims.append.unwrap_or(false),
+                dedup: claims.dedup.unwrap_or(false),
+                leader: claims.leader,
+                durable: claims.durable,
+            },
+            reader: raw.disk.reader,
+            member: self.member(raw.member)?,
+            timing: Timing { election: raw.timing.election.unwrap_or(ELECTION) },
+        })
+    }
+
+    /// The name becomes part of a directory's name.
+    fn name(&self, name: Spanned<String>) -> Result<String, SpecError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let text = name.get_ref();
+        if !text.is_empty() && !text.starts_with('.') && text.chars().all(fits) {
+            return Ok(name.into_inner());
+        }
+        let why = format!("expected a name of letters, digits, dots and dashes, found {text:?}");
+        Err(self.locator.at(name.span(), why))
+    }
+
+    fn nodes(&self, nodes: Option<Spanned<usize>>) -> Result<usize, SpecError> {
+        match nodes {
+            Some(nodes) if *nodes.get_ref() == 0 => {
+                Err(self.locator.at(nodes.span(), "expected at least 1 node".to_owned()))
+            }
+            Some(nodes) => Ok(nodes.into_inner()),
+            None => Ok(NODES),
+        }
+    }
+
+    fn node(&self, raw: RawNode) -> Result<NodeSection, SpecError> {
+        let env = raw.env.into_iter();
+        let env = env.map(|(name, value)| Ok((name, self.template(value, Names::Node)?)));
+        Ok(NodeSection {
+            cmd: self.command(raw.cmd, Names::Node)?,
+            env: env.collect::<Result<_, _>>()?,
+            ready: self.ready(raw.ready)?,
+        })
+    }
+
+    fn ready(&self, raw: Spanned<RawReady>) -> Result<Ready, SpecError> {
+        let span = raw.span();
+        let RawReady { http, log, tcp, exec, within } = raw.into_inner();
+        let check = match (http, log, tcp, exec) {
+            (Some(url), None, None, None) => ReadyCheck::Http(self.template(url, Names::Node)?),
+            (None, Some(pattern), None, None) => ReadyCheck::Log(pattern),
+            (None, None, Some(port), None) => ReadyCheck::Tcp(port),
+            (None, None, None, Some(command)) => {
+                ReadyCheck::Exec(self.command(command, Names::Node)?)
+            }
+            _ => {
+                let why = "expected exactly one of http, log, tcp and exec in ready".to_owned();
+                return Err(self.locator.at(span, why));
+            }
+        };
+        Ok(Ready { check, within: within.unwrap_or(READY_WITHIN) })
+    }
+
+    fn client(&self, raw: RawClient) -> Result<ClientSection, SpecError> {
+        let addr_span = raw.addr.span();
+        let kind = match (raw.kind, raw.exec) {
+            (Some(kind), None) => self.client_kind(&kind)?,
+            (None, Some(command)) => ClientKind::Exec(self.command(command, Names::Node)?),
+            (Some(_), Some(command)) => {
+                let why = "a client has a kind or a command, not both".to_owned();
+                return Err(self.locator.at(command.span(), why));
+            }
+            (None, None) => {
+                let why = "[client] says neither kind nor exec".to_owned();
+                return Err(self.locator.at(addr_span, why));
+            }
+        };
+        Ok(ClientSection { kind, addr: self.template(raw.addr, Names::Node)? })
+    }
+
+    fn client_kind(&self, kind: &Spanned<String>) -> Result<ClientKind, SpecError> {
+        Ok(match kind.get_ref().as_str() {
+            "squall" => ClientKind::Squall,
+            "etcd" => ClientKind::Etcd,
+            "http" => ClientKind::Http,
+            "resp" => ClientKind::Resp,
+            other => {
+                let known = ["squall", "etcd", "http", "resp"];
+                let why = format!("unknown client {other:?}{}", nearest(other, known));
+                return Err(self.locator.at(kind.span(), why));
+            }
+        })
+    }
+
+    fn member(&self, raw: RawMember) -> Result<MemberSection, SpecError> {
+        Ok(MemberSection {
+            add: raw.add.map(|call| self.call(call)).transpose()?,
+            remove: raw.remove.map(|call| self.call(call)).transpose()?,
+            transfer: raw.transfer.map(|call| self.call(call)).transpose()?,
+        })
+    }
+
+    fn call(&self, raw: Spanned<RawCall>) -> Result<AdminCall, SpecError> {
+        let span = raw.span();
+        match raw.into_inner() {
+            RawCall { http: Some(request), body, exec: None } => Ok(AdminCall::Http {
+                request: self.template(request, Names::Admin)?,
+                body: body.map(|body| self.template(body, Names::Admin)).transpose()?,
+            }),
+            RawCall { http: None, body: None, exec: Some(command) } => {
+                Ok(AdminCall::Exec(self.command(command, Names::Admin)?))
+            }
+            RawCall { .. } => {
+                let why = "expected http, with or without a body, or exec".to_owned();
+                Err(self.locator.at(span, why))
+            }
+        }
+    }
+
+    fn command(&self, words: Words, names: Names) -> Result<Vec<Template>, SpecError> {
+        if words.get_ref().is_empty() {
+            return Err(self.locator.at(words.span(), "expected a command".to_owned()));
+        }
+        words.into_inner().into_iter().map(|word| self.template(word, names)).collect()
+    }
+
+    /// Reads a template, in which every name stands for something.
+    fn template(&self, text: Spanned<String>, names: Names) -> Result<Template, SpecError> {
+        let span = text.span();
+        let template: Template = text
+            .get_ref()
+            .parse()
+            .map_err(|error: TemplateError| self.locator.at(span.clone(), error.to_string()))?;
+        match template.names().into_iter().find_map(|name| self.check_name(name, names).err()) {
+            Some(why) => Err(self.locator.at(span, why)),
+            None => Ok(template),
+        }
+    }
+
+    fn check_name(&self, name: &str, names: Names) -> Result<(), String> {
+        let of_node = match (names, name.split_once('.')) {
+            (Names::Admin, Some((node, rest))) if ADMIN_NODES.contains(&node) => rest,
+            (Names::Admin, Some((node, _))) => {
+                return Err(format!(
+                    "unknown placeholder {{{name}}}{}",
+                    nearest(node, ADMIN_NODES)
+                ));
+            }
+            (Names::Node, _) | (Names::Admin, None) => name,
+        };
+        if !NODE_NAMES.contains(&of_node) {
+            return Err(format!("unknown placeholder {{{name}}}{}", nearest(of_node, NODE_NAMES)));
+        }
+        if of_node == "peer" && self.peer_port.is_none() {
+            return Err(format!("{{{name}}} needs [net] peer_port"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! What squall can do with a system that a page describes: speak to it, ask who leads, hold it to its claims.
+
+use std::sync::Arc;
+
+use squall_cluster::LeaderProbe;
+use squall_history::Claim;
+use squall_workloads::{Connect, Workload};
+
+use crate::reference::{Addresses, ReferenceConnect, ReferenceProbe};
+use crate::spec::{ClientKind, Durability, ReadClaim, SystemSpec};
+
+/// The page of the reference Raft.
+const REFERENCE: &str = include_str!("../reference.toml");
+
+/// Says that a protocol is described but not spoken yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{system} is spoken to by {kind}, for which this squall has no client")]
+pub struct NoClient {
+    /// The system.
+    pub system: String,
+    /// The kind of client that it asks for.
+    pub kind: String,
+}
+
+impl SystemSpec {
+    /// Returns the reference Raft.
+    pub fn reference() -> SystemSpec {
+        SystemSpec::parse("systems/reference.toml", REFERENCE).expect("our own page is right")
+    }
+
+    /// Returns who opens connections to the nodes.
+    pub fn connect(&self, addresses: Addresses) -> Result<Arc<dyn Connect>, NoClient> {
+        match &self.client.kind {
+            ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
+            ClientKind::Etcd | ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => {
+                Err(self.no_client())
+            }
+        }
+    }
+
+    /// Returns who asks the nodes which of them leads.
+    pub fn leader_probe(&self, addresses: Addresses) -> Result<Arc<dyn LeaderProbe>, NoClient> {
+        match &self.client.kind {
+            ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
+            ClientKind::Etcd | ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => {
+                Err(self.no_client())
+            }
+        }
+    }
+
+    fn no_client(&self) -> NoClient {
+        let kind = match &self.client.kind {
+            ClientKind::Squall => "JSON lines",
+            ClientKind::Etcd => "etcd's JSON gateway",
+            ClientKind::Http => "HTTP by templates",
+            ClientKind::Resp => "RESP",
+            ClientKind::Exec(_) => "a command of its own",
+        };
+        NoClient { system: self.name.clone(), kind: kind.to_owned() }
+    }
+
+    /// Returns what a workload needs and the system does not claim to have.
+    pub fn lacks(&self, workload: &Workload) -> Vec<&'static str> {
+        let claims = &self.claims;
+        let has = |need: &str| match need {
+            "write" => claims.write,
+            "cas" => claims.cas,
+            "append" => claims.append,
+            "dedup" => claims.dedup,
+            // Every system can be read; what its reads promise is another question.
+            _ => true,
+        };
+        workload.needs.iter().copied().filter(|need| !has(need)).collect()
+    }
+
+    /// Returns what a run of this workload is held to, in the order in which verdicts list it.
+    ///
+    /// Properties of the nodes are always claimed: where a system writes no trace, they are not judged.
+    pub fn claims_with(&self, workload: &Workload) -> Vec<Claim> {
+        let voided = self.voided();
+        let claimed = |claim: &Claim| {
+            let from_clients = CLIENTS.contains(claim);
+            !voided.contains(claim) && (!from_clients || workload.claims.contains(claim))
+        };
+        Claim::ALL.into_iter().filter(claimed).collect()
+    }
+
+    /// What the system does not promise.
+    fn voided(&self) -> Vec<Claim> {
+        let mut voided = Vec::new();
+        match self.claims.read {
+            ReadClaim::Linearizable => {}
+            ReadClaim::Prefix | ReadClaim::StaleOk => {
+                voided.extend([Claim::Linearizable, Claim::Positions, Claim::ReadIndex]);
+            }
+        }
+        match self.claims.durable {
+            Durability::Fsync => {}
+            Durability::Crash => voided.push(Claim::AckNotBeyondDurable),
+            Durability::Memory => {
+                voided.extend([Claim::AckNotBeyondDurable, Claim::AcknowledgedSurvive]);
+            }
+        }
+        voided
+    }
+}
+
+/// The claims that need a workload whose history can be held to them.
+const CLIENTS: [Claim; 5] = [
+    Claim::Linearizable,
+    Claim::Positions,
+    Claim::AcknowledgedSurvive,
+    Claim::ReadIndex,
+    Claim::Exercised,
+];
+
+#[cfg(test)]
+mod tests {
+    use squall_workloads::{catalog, find};
+
+    use super::*;
+
+    fn etcd() -> SystemSpec {
+        SystemSpec::parse("etcd.toml", include_str!("../tests/etcd.toml")).unwrap()
+    }
+
+    #[test]
+    fn the_reference_has_a_client_and_all_that_workloads_need() {
+        let reference = SystemSpec::reference();
+        assert!(reference.connect(Addresses::new()).is_ok());
+        assert!(reference.leader_probe(Addresses::new()).is_ok());
+        for workload in catalog() {
+            assert!(reference.lacks(workload).is_empty(), "{}", workload.name);
+            assert_eq!(reference.claims_with(workload), Claim::ALL, "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_not_built_in_is_named() {
+        let error = etcd().connect(Addresses::new()).err().unwrap();
+        let text =
+            "etcd-3.5.1 is spoken to by etcd's JSON gateway, for which this squall has no client";
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn a_system_without_sessions_lacks_what_append_needs() {
+        assert_eq!(etcd().lacks(find("append").unwrap()), ["append", "dedup"]);
+        assert_eq!(etcd().lacks(find("register").unwrap()), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_system_does_not_promise_is_not_held_against_it() {
+        let mut weak = SystemSpec::reference();
+        weak.claims.read = ReadClaim::StaleOk;
+        weak.claims.durable = Durability::Crash;
+        let claims = weak.claims_with(find("register").unwrap());
+        for voided in [Claim::Linearizable, Claim::ReadIndex, Claim::AckNotBeyondDurable] {
+            assert!(!claims.contains(&voided), "{voided}");
+        }
+        assert!(claims.contains(&Claim::ElectionSafety));
+    }
+}
