@@ -325,7 +325,7 @@ impl Storm {
         self.journal.line(Line::Resolved(resolved));
         self.show(id, Some(InForce { fault: planned.fault.clone(), text: text.clone() }));
         let carried = self.carry_out(&format!("fault {id}, install {text}"), steps.cmds).await;
-        self.agenda.installed(&planned, steps.hit, self.start.elapsed());
+        self.agenda.installed(&planned, steps.hit, carried.at);
         let (result, probe) = judge(&carried, steps.notes, FaultOutcome::Installed);
         self.outcome(id, Phase::Install, carried.time, &carried.done, result, probe);
     }
@@ -342,7 +342,7 @@ impl Storm {
             }
         };
         let carried = self.carry_out(&format!("fault {id}, heal {text}"), steps.cmds).await;
-        self.agenda.healed(id, self.start.elapsed());
+        self.agenda.healed(id, carried.at);
         self.show(id, None);
         let (result, probe) = judge(&carried, steps.notes, FaultOutcome::Healed);
         self.outcome(id, Phase::Heal, carried.time, &carried.done, result, probe);
@@ -352,7 +352,7 @@ impl Storm {
     async fn carry_out(&mut self, why: &str, cmds: Vec<Cmd>) -> Carried {
         let cluster = Arc::clone(&self.world.cluster);
         let done = shell::run(&*cluster, &cmds).await;
-        let time = (self.world.clock)();
+        let (time, at) = ((self.world.clock)(), self.start.elapsed());
         if !cmds.is_empty() {
             self.journal.commands(time, why, &pasteable(&cmds, &done));
         }
@@ -362,7 +362,7 @@ impl Storm {
             }
         }
         let seen = shell::probe(&*cluster, &cmds).await;
-        Carried { cmds, done, seen, time }
+        Carried { cmds, done, seen, time, at }
     }
 
     /// A heal that did not help is the harness's failure, unless the node ended by itself: that is the system's own.
@@ -467,8 +467,10 @@ struct Carried {
     cmds: Vec<Cmd>,
     done: Vec<Done>,
     seen: Vec<Observation>,
-    /// When the commands had returned.
+    /// When the commands had returned, on the recorder's clock.
     time: Nanos,
+    /// The same, since the start of the load.
+    at: Duration,
 }
 
 /// Returns what a person could paste.

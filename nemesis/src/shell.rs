@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use squall_cluster::{Applied, Cluster, ClusterError, NodeState, Observation};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Cmd;
 
 /// Every call has a deadline of its own; this one is for an implementation that forgot it.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a probe may fail to confirm before that is taken for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+const BETWEEN_PROBES: Duration = Duration::from_millis(50);
 
 /// What became of a command.
 pub(crate) type Done = Result<Applied, ClusterError>;
@@ -33,12 +37,24 @@ async fn run_one(cluster: &dyn Cluster, cmd: &Cmd) -> Done {
     }
 }
 
-/// Looks whether each command has done what it should.
+/// Looks whether each command has done what it should, again and again for a while: on a busy machine a probe may be late,
+/// and what was done stays done.
 pub(crate) async fn probe(cluster: &dyn Cluster, cmds: &[Cmd]) -> Vec<Observation> {
-    join_all(cmds.iter().map(|cmd| probe_one(cluster, cmd))).await
+    join_all(cmds.iter().map(|cmd| probe_patiently(cluster, cmd))).await
 }
 
-async fn probe_one(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
+async fn probe_patiently(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let seen = probe_once(cluster, cmd).await;
+        if matches!(seen, Observation::Confirmed(_)) || Instant::now() >= until {
+            return seen;
+        }
+        sleep(BETWEEN_PROBES).await;
+    }
+}
+
+async fn probe_once(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
     let probe = match cmd {
         Cmd::Kill(node) => cluster.probe_state(node, NodeState::Killed),
         Cmd::Pause(node) => cluster.probe_state(node, NodeState::Paused),

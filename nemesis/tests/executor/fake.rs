@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) broken: Vec<String>,
     /// Commands that return but do nothing.
     pub(crate) idle: Vec<String>,
+    /// So many probes see nothing, as on a busy machine.
+    pub(crate) blind: u32,
     /// Nodes that end by themselves as soon as they are started.
     pub(crate) crashing: Vec<NodeName>,
 }
@@ -123,8 +125,12 @@ impl Cluster for Fake {
     }
 
     fn probe_cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Observation> {
-        let silent = self.inner().cut.clone();
+        let mut inner = self.inner();
+        let silent = inner.cut.clone();
+        let is_blind = inner.blind > 0;
+        inner.blind = inner.blind.saturating_sub(1);
         let seen = match silent == *cut {
+            _ if is_blind => Observation::Refuted("nothing was heard".into()),
             true => Observation::Confirmed(format!("{} pairs are silent", cut.pairs.len())),
             false => Observation::Refuted(format!("silent are{}", pairs(&silent))),
         };

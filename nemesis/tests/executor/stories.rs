@@ -1,5 +1,7 @@
 //! Plans that go as planned.
 
+use std::fmt::Write;
+
 use squall_history::schedule::{
     Condition, Fault, FaultOutcome, Pick, Planned, Role, Shape, Target, Trigger,
 };
@@ -46,6 +48,28 @@ async fn the_faults_in_force_are_told_as_they_come_and_go() {
 
     run.await.unwrap().unwrap();
     assert_eq!(told, ["kill n2", "kill n2; partition isolate n4", "kill n2", ""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_fault_and_target_is_undone_command_by_command() {
+    let shapes = Shape::ALL.map(|shape| Fault::Partition { shape });
+    let hit_many = [Target::Minority, Target::Majority, Target::All, Target::Random];
+    let mut story = String::new();
+    for fault in [Fault::Kill, Fault::Pause].into_iter().chain(shapes) {
+        let mut targets = vec![Target::One, Target::Leader, Target::NotLeader];
+        if !matches!(fault, Fault::Partition { .. }) {
+            targets.extend_from_slice(&hit_many);
+        }
+        for target in targets {
+            let stage = Stage::set();
+            let planned =
+                Planned::new(1, Trigger::At(ms(0)), fault.clone(), target.clone(), ms(100));
+            stage.run(vec![planned]).await.unwrap();
+            stage.assert_healed();
+            writeln!(story, "{fault}, {target:?}\n  {}", stage.log().join("\n  ")).unwrap();
+        }
+    }
+    insta::assert_snapshot!(story);
 }
 
 #[tokio::test(start_paused = true)]
