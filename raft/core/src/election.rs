@@ -139,7 +139,7 @@ impl Raft {
     }
 
     fn become_candidate(&mut self) {
-        let term = Term(self.term().0 + 1);
+        let term = self.term().next();
         self.set_hard_state(HardState { term, voted_for: Some(self.id()) });
         self.become_role(RoleState::Candidate(Ballot::of(self.id())));
         self.ask_again_now();
@@ -172,7 +172,7 @@ impl Raft {
             Message::RequestVote { last_log_index: last.index, last_log_term: last.term, pre_vote };
         if pre_vote {
             // It claims nothing, so it need not wait for the disk.
-            let term = Term(self.term().0 + 1);
+            let term = self.term().next();
             self.send_now_in(term, to, message);
         } else {
             self.send(to, message);
@@ -203,7 +203,7 @@ impl Raft {
 
     pub(crate) fn on_pre_vote_reply(&mut self, from: NodeId, term: Term, vote_granted: bool) {
         // A grant names the term that was asked for; one of an earlier round does not count.
-        let next = Term(self.term().0 + 1);
+        let next = self.term().next();
         let RoleState::PreCandidate(ballot) = &mut self.role else { return };
         ballot.answered.insert(from);
         if vote_granted && term == next {

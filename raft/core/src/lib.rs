@@ -15,6 +15,8 @@ mod raft;
 mod read;
 mod replication;
 pub mod rules;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod types;
 
 pub use config::{Config, Recovered, SETTINGS, SettingError};

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct Term(pub u64);
 
+impl Term {
+    /// Returns the term after this one.
+    pub fn next(self) -> Term {
+        Term(self.0 + 1)
+    }
+}
+
 /// A position in the log, counted from 1; 0 stands before the first entry.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
