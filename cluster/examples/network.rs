@@ -2,6 +2,8 @@
 //!
 //! Each row is the time of one thing, done many times where it can be: least, median, 99th percentile, most.
 
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 

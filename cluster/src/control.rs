@@ -124,3 +124,14 @@ pub enum ClusterError {
     #[error("{0}")]
     Other(String),
 }
+
+/// Returns an error with its causes in one line.
+pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
+}

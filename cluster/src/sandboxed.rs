@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, join_all};
 use squall_history::{NodeName, RunDir};
 use tokio::task::{AbortHandle, spawn_blocking};
 
+use crate::control::in_one_line;
 use crate::data::DataDirs;
 use crate::launch::{Launch, Launcher};
 use crate::leftovers::Leftovers;
@@ -158,14 +159,14 @@ impl Sandboxed {
     pub async fn stop_all(&self, within: Duration) -> Stopped {
         let mut stopped = Stopped::default();
         if let Err(error) = self.cut(&Cut::default()).await {
-            stopped.failed.push(describe(&error));
+            stopped.failed.push(in_one_line(&error));
         }
         let stops = self.nodes.iter().map(|node| node.stop(within));
         for (name, outcome) in self.names.iter().zip(join_all(stops).await) {
             match outcome {
                 Ok(true) => stopped.killed.push(name.clone()),
                 Ok(false) => {}
-                Err(error) => stopped.failed.push(describe(&error)),
+                Err(error) => stopped.failed.push(in_one_line(&error)),
             }
         }
         stopped
@@ -296,15 +297,4 @@ async fn bound_outputs(outputs: Vec<Output>) {
 fn io_error(what: &'static str, node: &NodeName) -> impl FnOnce(io::Error) -> ClusterError {
     let whom = node.to_string();
     move |source| ClusterError::Io { what, whom, source }
-}
-
-/// Returns an error with its causes in one line.
-fn describe(error: &ClusterError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    text
 }

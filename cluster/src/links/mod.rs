@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use squall_history::NodeName;
 
+use crate::control::in_one_line;
 use crate::topology::Network;
 use crate::{Applied, ClusterError, Cut, Observation};
 
@@ -89,7 +90,7 @@ pub fn choose(firewall: Firewall, network: &Network) -> Result<Chosen, ClusterEr
 
 fn nft(network: &Network) -> Result<Netlink, ClusterError> {
     Netlink::set_up(Addresses::of(network))
-        .map_err(|error| unavailable(Firewall::Nft, &error.to_string()))
+        .map_err(|error| unavailable(Firewall::Nft, &in_one_line(&error)))
 }
 
 fn unavailable(firewall: Firewall, why: &str) -> ClusterError {
@@ -109,7 +110,7 @@ fn biting_iptables(network: &Network) -> Result<Iptables, String> {
     for binary in flavours {
         let name = binary.display().to_string();
         let plane = Iptables::set_up(binary, Addresses::of(network));
-        match plane.map_err(|error| error.to_string()).and_then(|plane| bites(plane, network)) {
+        match plane.map_err(|error| in_one_line(&error)).and_then(|plane| bites(plane, network)) {
             Ok(plane) => return Ok(plane),
             Err(why) => whys.push(format!("{name}: {why}")),
         }
@@ -127,7 +128,7 @@ fn bites<P: LinkPlane>(mut plane: P, network: &Network) -> Result<P, String> {
     };
     let cut = Cut { pairs: [(from.node.clone(), to.node.clone())].into() };
     let seen = |cut: &Cut, plane: &mut P| {
-        plane.apply(cut).map_err(|error| error.to_string())?;
+        plane.apply(cut).map_err(|error| in_one_line(&error))?;
         match network.ears.probe(cut) {
             Observation::Confirmed(_) => Ok(()),
             Observation::Refuted(how) | Observation::Unclear(how) => Err(how),

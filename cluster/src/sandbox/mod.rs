@@ -91,6 +91,8 @@ impl Sandbox {
 pub fn enter() -> Result<Sandbox, SandboxError> {
     let started = Instant::now();
     refuse_threads()?;
+    // What is buffered would be written by each of us.
+    let _ = io::stdout().flush();
     let inherited = signals::hold()?;
     let entered = clone_and_split(inherited);
     // Also where it failed: the caller goes on and wants its signals.
@@ -120,8 +122,15 @@ fn clone_and_split(inherited: SigSet) -> Result<Tier, SandboxError> {
 
 /// A thread that existed before would not exist in the clone, and could hold a lock there for ever.
 fn refuse_threads() -> Result<(), SandboxError> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.count());
-    if threads > 1 { Err(SandboxError::Threads(threads)) } else { Ok(()) }
+    match threads() {
+        0 | 1 => Ok(()),
+        many => Err(SandboxError::Threads(many)),
+    }
+}
+
+/// Returns how many threads this process has.
+pub(crate) fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }
 
 /// Clones into fresh namespaces; without a user namespace where that cannot be had and we are root.
