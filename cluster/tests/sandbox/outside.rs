@@ -25,8 +25,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("the_doctor_leaves_its_caller_alone", doctor),
 ];
 
+type Helper = fn() -> ExitCode;
+
 /// What this binary also runs as, for the cases.
-const HELPERS: &[(&str, fn() -> ExitCode)] = &[
+const HELPERS: &[(&str, Helper)] = &[
     ("realistic", realistic),
     ("storm", storm),
     ("count-interrupts", count_interrupts),
@@ -51,7 +53,7 @@ fn helper(name: &str) -> Command {
 }
 
 /// Enters and does this there.
-fn leave(there: fn() -> ExitCode) -> ExitCode {
+fn leave(there: Helper) -> ExitCode {
     match enter() {
         Ok(sandbox) => {
             println!("{}", sandbox.tier.name());

@@ -70,7 +70,8 @@ fn leave_home() {
     child.arg("1000");
     // SAFETY: setsid(2) is async-signal-safe.
     unsafe { child.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
-    child.spawn().unwrap();
+    let mut child = child.spawn().unwrap();
+    thread::spawn(move || child.wait());
 }
 
 fn listen(udp: &UdpSocket, heard: &Heard) {
