@@ -7,12 +7,16 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use squall_cluster::{Cut, Firewall, LinkPlane, Network, SandboxError, Tcp, choose, enter};
-use squall_history::NodeName;
+use squall_cluster::{
+    Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LinkPlane, Means, Network, NodePlan,
+    Place, PlainDirs, Ready, ReadyCheck, Sandbox, SandboxError, Sandboxed, Tcp, choose, enter,
+};
+use squall_history::{NodeName, RunDir};
 
 const NODES: usize = 5;
 const NETLINK_ROUNDS: usize = 1000;
 const IPTABLES_ROUNDS: usize = 50;
+const PROCESS_ROUNDS: usize = 100;
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
         println!("TCP                          {:?}", network.tcp.settings);
         measure(&network, Firewall::Nft, NETLINK_ROUNDS);
         measure(&network, Firewall::Iptables, IPTABLES_ROUNDS);
-        Ok(())
+        measure_processes(&sandbox, network)
     }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -55,6 +59,57 @@ fn measure(network: &Network, firewall: Firewall, rounds: usize) {
         .unzip();
     row(&format!("{firewall}: cut {} pairs", cut.pairs.len()), cuts);
     row(&format!("{firewall}: heal"), heals);
+}
+
+/// Nodes that only sleep: what is measured is ours.
+fn measure_processes(sandbox: &Sandbox, network: Network) -> Result<(), String> {
+    let results = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let run = RunDir::create(results.path(), "run").map_err(|error| error.to_string())?;
+    let data = PlainDirs::in_memory(sandbox);
+    let plans = network.places.iter().map(|place| sleeper(place, &data)).collect();
+    let links = choose(Firewall::Nft, &network).map_err(|error| error.to_string())?.plane;
+    let means = Means { links, data: Box::new(data), launch: Box::new(Direct) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(|error| error.to_string())?
+        .block_on(async {
+            let started = Instant::now();
+            let cluster = Sandboxed::boot(network, plans, &run, means).await?;
+            println!("boot of {NODES} sleepers        {:?}", started.elapsed());
+            let node = &cluster.nodes()[0];
+            let [mut pause, mut resume, mut kill, mut start, mut probe] =
+                [(); 5].map(|()| Vec::new());
+            for _ in 0..PROCESS_ROUNDS {
+                pause.push(cluster.pause(node).await?.took);
+                resume.push(cluster.resume(node).await?.took);
+                kill.push(cluster.kill(node).await?.took);
+                start.push(cluster.start(node).await?.took);
+                let started = Instant::now();
+                cluster.probe_cut(&Cut::default()).await;
+                probe.push(started.elapsed());
+            }
+            row("pause", pause);
+            row("resume", resume);
+            row("kill", kill);
+            row("start", start);
+            row("probe of all links", probe);
+            Ok(())
+        })
+        .map_err(|error: ClusterError| error.to_string())
+}
+
+fn sleeper(place: &Place, data: &PlainDirs) -> NodePlan {
+    NodePlan {
+        name: place.node.clone(),
+        ip: place.ip,
+        argv: ["sleep", "1000"].map(str::to_owned).into(),
+        env: Vec::new(),
+        ready: Ready {
+            check: ReadyCheck::Exec(vec!["true".into()]),
+            within: Duration::from_secs(5),
+        },
+        data: data.path(&place.node),
+    }
 }
 
 fn apply(plane: &mut dyn LinkPlane, cut: &Cut) -> Duration {

@@ -22,7 +22,7 @@ pub trait DataDirs: Send + Sync {
     /// Copies what is in a node's directory to another, and returns how many bytes that were.
     fn copy_out(&self, node: &NodeName, to: &Path) -> io::Result<u64>;
 
-    /// Removes what would otherwise outlive the run.
+    /// Removes all of it.
     fn discard(&self) -> io::Result<()>;
 }
 
@@ -82,7 +82,10 @@ impl DataDirs for PlainDirs {
 
     fn discard(&self) -> io::Result<()> {
         match self.medium {
-            Medium::Tmpfs => Ok(()),
+            // The root is a mount point.
+            Medium::Tmpfs => {
+                fs::read_dir(&self.root)?.try_for_each(|node| fs::remove_dir_all(node?.path()))
+            }
             Medium::Disk => fs::remove_dir_all(&self.root),
         }
     }

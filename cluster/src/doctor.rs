@@ -271,7 +271,7 @@ fn tmpfs(sandbox: &Sandbox) -> Capability {
 
 fn fuse() -> Capability {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/fuse");
-    row("disk faults", "FUSE, by /dev/fuse", "lying fsync, torn writes, full and slow disks").found(
+    row("FUSE", "/dev/fuse", "what disk faults will need; no fault family uses it yet").found(
         opened
             .map(|_| "/dev/fuse can be opened".into())
             .map_err(|error| format!("/dev/fuse: {error}")),
@@ -281,8 +281,12 @@ fn fuse() -> Capability {
 
 /// Starts a child that wants to be traced, as a node with a clock of its own will be.
 fn ptrace() -> Capability {
-    row("clock faults", "ptrace of our own children", "wall clocks that jump and drift")
-        .found(traced_child(), "A container or seccomp forbids ptrace: --cap-add SYS_PTRACE.")
+    row(
+        "ptrace",
+        "ptrace of our own children",
+        "what clock faults will need; no fault family uses it yet",
+    )
+    .found(traced_child(), "A container or seccomp forbids ptrace: --cap-add SYS_PTRACE.")
 }
 
 fn traced_child() -> Result<String, String> {

@@ -41,7 +41,8 @@ impl fmt::Debug for Means {
     }
 }
 
-/// Nodes as processes in network namespaces. When it is dropped, they are gone.
+/// Nodes as processes in network namespaces. When it is dropped, they are killed; children that they left in sessions of
+/// their own go with the sandbox, or by [`stop_all`](Sandboxed::stop_all).
 ///
 /// Membership changes will need an `Admin` trait beside it (add, remove, transfer): it has no user yet, and will stand
 /// next to [`LeaderProbe`](crate::LeaderProbe), because a system's client knows how, and not its cluster.

@@ -59,16 +59,18 @@ pub(crate) fn apply(tcp: Tcp) -> TcpProfile {
     for (name, value) in QUIET {
         let _ = fs::write(path(name), value);
     }
-    let settings = CAPPED.iter().map(|(name, value)| {
-        if tcp == Tcp::Capped {
+    if tcp == Tcp::Capped {
+        for (name, value) in CAPPED {
             // What is in force is read back below, so a refusal shows there.
             let _ = fs::write(path(name), value);
         }
-        let in_force = fs::read_to_string(path(name));
-        let in_force = in_force.map_or_else(|_| UNAVAILABLE.into(), |text| text.trim().to_owned());
-        (format!("net/{name}").replace('/', "."), in_force)
-    });
-    TcpProfile { settings: settings.collect() }
+    }
+    let in_force = |(name, _): &(&str, &str)| {
+        let value = fs::read_to_string(path(name));
+        let value = value.map_or_else(|_| UNAVAILABLE.into(), |text| text.trim().to_owned());
+        (format!("net/{name}").replace('/', "."), value)
+    };
+    TcpProfile { settings: CAPPED.iter().chain(&QUIET).map(in_force).collect() }
 }
 
 fn path(name: &str) -> std::path::PathBuf {

@@ -34,6 +34,7 @@ const MOST_NODES: usize = 32;
 
 // Message types, attributes and flags of rtnetlink: linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h.
 const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
 const NEWADDR: u16 = 20;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
@@ -91,7 +92,7 @@ pub struct Place {
     pub(crate) netns: Arc<Netns>,
 }
 
-/// The network of one run: it exists while this value and the nodes' processes do.
+/// The network of one run. Its links go when it is dropped; the nodes' namespaces, when their processes are gone too.
 #[derive(Debug)]
 pub struct Network {
     /// The nodes' places, in the order given.
@@ -136,6 +137,18 @@ impl Network {
     /// Returns a node's place.
     pub fn place(&self, node: &NodeName) -> Option<&Place> {
         self.places.iter().find(|place| place.node == *node)
+    }
+}
+
+impl Drop for Network {
+    /// Makes room for the next network in the same sandbox. One that cannot go fails that one, with a reason.
+    fn drop(&mut self) {
+        let mut batch = Batch::default();
+        for n in 0..self.places.len() {
+            batch.message(DELLINK, 0, &link(port(n), 0));
+        }
+        batch.message(DELLINK, 0, &link(BRIDGE, 0));
+        let _ = Socket::route().and_then(|mut socket| socket.send(batch));
     }
 }
 

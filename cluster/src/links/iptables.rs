@@ -45,16 +45,15 @@ pub(super) fn installed() -> Vec<PathBuf> {
 }
 
 impl Iptables {
-    /// Has bridged packets handed to iptables in the network namespace of the calling thread, with nothing cut.
+    /// Has bridged packets handed to iptables in the network namespace of the calling thread. Rules that are there stay
+    /// until the first cut.
     pub(super) fn set_up(binary: PathBuf, addresses: Addresses) -> Result<Iptables, ClusterError> {
         fs::write(BRIDGED_TOO, "1").map_err(|source| ClusterError::Io {
             what: "have bridged packets handed to iptables (is br_netfilter loaded?): write",
             whom: BRIDGED_TOO.into(),
             source,
         })?;
-        let mut plane = Iptables { binary, addresses };
-        plane.apply(&Cut::default())?;
-        Ok(plane)
+        Ok(Iptables { binary, addresses })
     }
 }
 

@@ -28,6 +28,7 @@ const CHAIN: &str = "forward";
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = nf_tables(0);
+const DELETE_TABLE: u16 = nf_tables(2);
 const NEW_CHAIN: u16 = nf_tables(3);
 const NEW_RULE: u16 = nf_tables(6);
 const NEW_SET: u16 = nf_tables(9);
@@ -139,6 +140,9 @@ fn element(list: &mut Batch, (from, to): &(Ipv4Addr, Ipv4Addr)) {
 
 fn ruleset() -> Batch {
     transaction(|batch| {
+        // Made so that it can be deleted, whether or not an earlier network left one.
+        batch.message(NEW_TABLE, CREATE, &BRIDGE_FAMILY).text(TABLE_NAME, TABLE);
+        batch.message(DELETE_TABLE, 0, &BRIDGE_FAMILY).text(TABLE_NAME, TABLE);
         batch.message(NEW_TABLE, CREATE | EXCLUSIVE, &BRIDGE_FAMILY).text(TABLE_NAME, TABLE);
         set(batch);
         chain(batch);

@@ -38,6 +38,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a_run_ends_healed_and_without_processes", |w| Box::pin(end(w))),
     ("files_of_a_run_belong_to_its_user", |w| Box::pin(ownership(w))),
     ("tcp_is_capped_unless_realistic_is_asked_for", |w| Box::pin(tcp(w))),
+    ("a_sandbox_can_hold_one_run_after_another", |w| Box::pin(one_after_another(w))),
     ("the_sandbox_holds_nothing_of_the_host", |w| Box::pin(isolated(w))),
 ];
 
@@ -383,6 +384,18 @@ async fn ownership(world: &World) {
     let log = world.results.path().join("run/nodes/n1/stdout.log");
     assert_eq!(std::fs::metadata(log).unwrap().uid(), 0);
     assert_eq!(std::fs::metadata(kept.join("wal")).unwrap().uid(), 0);
+}
+
+async fn one_after_another(world: &World) {
+    for firewall in [Firewall::Nft, Firewall::Nft, Firewall::Auto] {
+        let cluster = world.boot_with(&["plain", "plain"], firewall).await.unwrap();
+        let scene = cut(&[(1, 2)]);
+        cluster.cut(&scene).await.unwrap();
+        let seen = cluster.probe_cut(&scene).await;
+        assert!(matches!(seen, Observation::Confirmed(_)), "{seen:?}");
+        cluster.stop_all(Duration::from_secs(2)).await;
+        cluster.data().discard().unwrap();
+    }
 }
 
 async fn tcp(world: &World) {

@@ -151,6 +151,13 @@ fn interrupt() {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
     let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let harness = child_of(child.id()).and_then(child_of).unwrap();
+    let harness = Pid::from_raw(i32::try_from(harness).unwrap());
+    assert_ne!(
+        nix::unistd::getpgid(Some(harness)).unwrap(),
+        group,
+        "the terminal would reach it too"
+    );
     nix::sys::signal::killpg(group, Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "how many interrupts came");
 }
