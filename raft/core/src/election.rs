@@ -86,10 +86,9 @@ impl Raft {
     /// The timer goes on: only a leader's word and a granted vote reset it, else a loud candidate that cannot win
     /// would keep the others from standing. A leader starts it afresh, for it had none.
     pub(crate) fn follow(&mut self, leader: Option<NodeId>) {
-        if self.leader != leader {
+        if std::mem::replace(&mut self.leader, leader) != leader {
             self.refuse_forwarded_reads();
         }
-        self.leader = leader;
         match &self.role {
             RoleState::Follower => {}
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
