@@ -1,1 +1,63 @@
-fn main() {}
+//! `squall`: parse, dispatch, map the outcome to an exit code.
+
+mod check;
+mod cli;
+mod clock;
+mod doctor;
+mod drive;
+mod exit_code;
+mod failure;
+mod help;
+mod list;
+mod output;
+mod progress;
+mod recorder;
+mod report;
+mod run;
+mod spec;
+mod stall;
+mod test;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::Valid,
+                _ => ExitCode::BadInput,
+            };
+            // stderr or stdout may be closed: nobody is left to tell.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.print();
+            failure.code.into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Test(args) => test::test(&args),
+        Command::Check(args) => check::command(&args),
+        Command::Report(args) => report::command(&args),
+        Command::List(args) => list::list(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Help(args) => help::help(&args),
+        Command::Node(args) => {
+            squall_raft_node::run(&args).map_err(Failure::harness)?;
+            Ok(ExitCode::Valid)
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The verdict in the terminal: what happened, why we think so, where to look; little when all is well.
+
+use std::fmt::Write as _;
+
+use squall_checker::{Row, RunVerdict, Verdict};
+use squall_history::Claim;
+
+/// How many evidence lines an invalid row shows in the terminal; the report has them all.
+const EVIDENCE: usize = 6;
+
+/// Whether words may be coloured. Colour adds, never carries, meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// A terminal that understands colours.
+    Ansi,
+    /// Anything else.
+    Plain,
+}
+
+/// Returns the verdict as lines for people.
+pub fn summary(verdict: &RunVerdict, colour: Colour) -> String {
+    let mut text = String::new();
+    for warning in &verdict.warnings {
+        let _ = writeln!(text, "warning  {warning}");
+    }
+    let loud = |row: &&Row| matches!(row.verdict, Verdict::Invalid | Verdict::Unknown);
+    for row in verdict.rows.iter().filter(loud) {
+        write_row(&mut text, row, colour);
+        for evidence in row.evidence.iter().take(EVIDENCE) {
+            let place = match evidence.line {
+                0 => evidence.file.clone(),
+                line => format!("{}:{line}", evidence.file),
+            };
+            let _ = writeln!(text, "         {}   {place}", evidence.text);
+        }
+        if row.evidence.len() > EVIDENCE {
+            let more = row.evidence.len() - EVIDENCE;
+            let _ = writeln!(text, "         … and {more} more lines in the report");
+        }
+    }
+    for row in verdict.rows.iter().filter(|row| row.verdict == Verdict::Valid) {
+        write_row(&mut text, row, colour);
+    }
+    let silent: Vec<&Row> =
+        verdict.rows.iter().filter(|row| row.verdict == Verdict::NotJudged).collect();
+    if let Some(first) = silent.first() {
+        let same = silent.iter().all(|row| row.summary == first.summary);
+        if same && silent.len() > 1 {
+            let names: Vec<_> = silent.iter().map(|row| row.claim.name()).collect();
+            let _ = writeln!(text, "not judged  {}: {}", names.join(", "), first.summary);
+        } else {
+            silent.iter().for_each(|row| write_row(&mut text, row, colour));
+        }
+    }
+    text
+}
+
+fn write_row(text: &mut String, row: &Row, colour: Colour) {
+    let word = match row.verdict {
+        Verdict::NotJudged => "not judged",
+        other => other.name(),
+    };
+    let key = row.key.as_ref().map_or_else(String::new, |key| format!(" key {key}"));
+    let name = format!("{}{key}", row.claim.name());
+    let _ = writeln!(text, "{}  {name:<24} {}", paint(word, row.verdict, colour), row.summary);
+}
+
+/// Returns a verdict's word, coloured where that is wanted, padded to a column.
+fn paint(word: &str, verdict: Verdict, colour: Colour) -> String {
+    let code = match verdict {
+        Verdict::Valid => "32",
+        Verdict::Invalid => "1;31",
+        Verdict::Unknown => "33",
+        Verdict::NotJudged => "2",
+    };
+    match colour {
+        Colour::Ansi => format!("\x1b[{code}m{word:<7}\x1b[0m"),
+        Colour::Plain => format!("{word:<7}"),
+    }
+}
+
+/// Returns the one sentence that stands above everything.
+pub fn headline(verdict: &RunVerdict) -> String {
+    let broken: Vec<&str> = {
+        let mut titles: Vec<&str> = verdict
+            .rows
+            .iter()
+            .filter(|row| row.verdict == Verdict::Invalid)
+            .map(|row| row.claim.title())
+            .collect();
+        titles.dedup();
+        titles
+    };
+    match verdict.verdict {
+        Verdict::Invalid => format!("invalid: {} violated", broken.join(", ")),
+        Verdict::Valid => {
+            let judged = verdict.rows.iter().filter(|row| row.verdict == Verdict::Valid).count();
+            let left = verdict.rows.iter().filter(|row| row.verdict == Verdict::NotJudged).count();
+            match left {
+                0 => format!("valid: {judged} checks"),
+                left => format!("valid: {judged} checks, {left} not judged"),
+            }
+        }
+        Verdict::Unknown | Verdict::NotJudged => {
+            let why = verdict.rows.iter().find(|row| row.verdict == Verdict::Unknown);
+            let why = why.map_or("nothing was judged", |row| &row.summary);
+            format!("unknown: {why}")
+        }
+    }
+}
+
+/// Returns the figures of the stats check, which say how much the run exercised.
+pub(crate) fn exercised(verdict: &RunVerdict) -> Option<&Row> {
+    verdict.rows.iter().find(|row| row.claim == Claim::Exercised)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict() -> RunVerdict {
+        let bad = Row::new(Claim::ElectionSafety, Verdict::Invalid, "fold", "n1 and n2 led term 4");
+        let good = Row::new(Claim::Linearizable, Verdict::Valid, "register", "5 keys");
+        RunVerdict::of(vec![good, bad], vec!["a torn last line".into()])
+    }
+
+    #[test]
+    fn what_is_broken_stands_first_and_plain_text_has_no_escape_codes() {
+        let text = summary(&verdict(), Colour::Plain);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("warning"), "{text}");
+        assert!(lines[1].starts_with("invalid  election-safety"), "{text}");
+        assert!(lines[2].starts_with("valid    linearizable"), "{text}");
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn the_headline_names_the_property() {
+        assert_eq!(headline(&verdict()), "invalid: Election Safety violated");
+        assert_eq!(headline(&RunVerdict::of(vec![], vec![])), "unknown: nothing was judged");
+    }
+}

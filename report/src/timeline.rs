@@ -1,0 +1,117 @@
+//! The failing key, operation by operation, on a time axis with the faults as bands.
+
+use squall_history::{Operation, Outcome};
+
+use crate::bands::{self, Band};
+use crate::svg::{Figure, LEFT, TimeAxis, WIDTH};
+
+/// How many operations a drawing holds; the core always, and its neighbours in time.
+const MOST: usize = 60;
+const ROW: f64 = 22.0;
+
+/// An operation, and whether it belongs to the core of the violation.
+pub(crate) struct Drawn<'a> {
+    pub(crate) operation: &'a Operation,
+    pub(crate) core: bool,
+}
+
+/// Picks the core and what surrounds it on the same key.
+pub(crate) fn pick<'a>(
+    operations: &'a [Operation],
+    key: Option<&str>,
+    core_lines: &[u64],
+) -> Vec<Drawn<'a>> {
+    let of_key = operations
+        .iter()
+        .filter(|operation| key.is_none() || operation.op.key.as_ref().map(|own| &*own.0) == key);
+    let mut drawn: Vec<Drawn<'a>> = of_key
+        .map(|operation| {
+            let lines = [u64::from(operation.invoke_line), u64::from(operation.return_line)];
+            Drawn { operation, core: lines.iter().any(|line| core_lines.contains(line)) }
+        })
+        .collect();
+    let core: Vec<usize> = (0..drawn.len()).filter(|&n| drawn[n].core).collect();
+    let (Some(&first), Some(&last)) = (core.first(), core.last()) else {
+        drawn.truncate(MOST);
+        return drawn;
+    };
+    if last - first < MOST {
+        let spare = (MOST - (last - first)) / 2;
+        let from = first.saturating_sub(spare);
+        let to = (last + spare).min(drawn.len() - 1);
+        return drawn.drain(from..=to).collect();
+    }
+    drawn.retain(|drawn| drawn.core);
+    drawn
+}
+
+/// Draws them, one row a process, the core in strong colours.
+pub(crate) fn draw(drawn: &[Drawn<'_>], bands: &[Band], end: f64) -> String {
+    let begin = |d: &Drawn<'_>| d.operation.invoke_time.as_secs_f64();
+    let finish = |d: &Drawn<'_>| d.operation.return_time.map_or(end, |time| time.as_secs_f64());
+    let from = drawn.iter().map(begin).fold(f64::INFINITY, f64::min);
+    let to = drawn.iter().filter(|d| d.operation.returned.is_some()).map(finish);
+    let to = to.fold(from, f64::max);
+    let margin = (to - from) * 0.03 + 0.0005;
+    let axis = TimeAxis::new((from - margin).max(0.0), to + margin);
+
+    let mut processes: Vec<_> = drawn.iter().map(|d| d.operation.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    let bottom = 10.0 + processes.len() as f64 * ROW;
+    let mut figure = Figure::new(bottom + 24.0);
+    bands::draw(&mut figure, bands, axis, (6.0, bottom));
+    figure.time_axis(axis, 6.0, bottom);
+    for (row, process) in processes.iter().enumerate() {
+        let y = 10.0 + row as f64 * ROW;
+        figure.text("tick", (LEFT - 6.0, y + 13.0), "end", &format!("process {process}"));
+        for d in drawn.iter().filter(|d| d.operation.process == *process) {
+            let (x1, x2) = (axis.x(begin(d)), axis.x(finish(d)));
+            let class = format!("op {} {}", outcome_word(d.operation), core_word(d.core));
+            figure.rect(&class, (x1, y), (x2 - x1, ROW - 5.0), &describe(d.operation));
+            let (x, anchor) =
+                if x1 > WIDTH - 160.0 { (x2 - 3.0, "end") } else { (x1 + 3.0, "start") };
+            if d.core {
+                figure.text("label", (x, y + 12.5), anchor, &label(d.operation));
+            }
+        }
+    }
+    figure.finish("Operations on the failing key over time, the contradiction in strong colours")
+}
+
+fn core_word(core: bool) -> &'static str {
+    if core { "core" } else { "context" }
+}
+
+fn outcome_word(operation: &Operation) -> &'static str {
+    match operation.outcome {
+        Outcome::Ok(_) => "ok",
+        Outcome::Fail { .. } => "fail",
+        Outcome::Info { .. } => "info",
+    }
+}
+
+/// Returns the operation with its answer, in as few words as possible: `read 7 → 4`.
+pub(crate) fn label(operation: &Operation) -> String {
+    match &operation.outcome {
+        Outcome::Ok(value) if operation.op.f.is_read() => format!("{} → {value}", operation.op),
+        Outcome::Ok(_) => format!("{} ok", operation.op),
+        Outcome::Fail { error, seen: Some(seen) } => {
+            format!("{} fail: {error}, saw {seen}", operation.op)
+        }
+        Outcome::Fail { error, seen: None } => format!("{} fail: {error}", operation.op),
+        Outcome::Info { error } => format!("{} in doubt: {error}", operation.op),
+    }
+}
+
+fn describe(operation: &Operation) -> String {
+    let node = operation.node.as_ref().map_or_else(String::new, |node| format!(" at {node}"));
+    let ended = operation.return_time.map_or_else(|| "never".to_owned(), |time| time.to_string());
+    format!(
+        "process {}{node}: {} [{} to {ended}, line {}]",
+        operation.process,
+        label(operation),
+        operation.invoke_time,
+        operation.invoke_line
+    )
+}

@@ -1,0 +1,164 @@
+//! `squall check`: judges a run directory, or a bare history file, from files alone.
+
+use std::fs::File;
+use std::io::{BufReader, IsTerminal};
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::Context;
+use squall_checker::{Budget, ModelKind, RunVerdict, judge};
+use squall_checker::{FailedCas, NilRead, Reading};
+use squall_history::schedule::{self, Timeline};
+use squall_history::{Manifest, RunDir, State, jsonl};
+
+use crate::cli::{CheckArgs, JudgingArgs};
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+
+/// Judges what the path names.
+pub(crate) fn command(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let path = &args.path;
+    if path.join("run.json").exists() {
+        return check_run(args);
+    }
+    if path.is_dir() {
+        let error = anyhow::anyhow!("{} is not a run: it has no run.json", path.display());
+        return Err(Failure::bad_input(error)
+            .hint("give a run directory such as results/latest, or a history file with --model"));
+    }
+    check_file(args)
+}
+
+fn check_run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let run = RunDir::open(&args.path).map_err(Failure::bad_input)?;
+    let verdict = judge_run(&run, &args.judging)?;
+    let report = squall_report::write(&run, &verdict).map_err(Failure::harness)?;
+    tell(&verdict, &args.judging);
+    eprintln!("report  {}", report.display());
+    Ok(ExitCode::from(verdict.verdict))
+}
+
+/// Judges a run and writes verdict.json.
+pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdict, Failure> {
+    let manifest = run.read_manifest().map_err(Failure::bad_input)?;
+    let mut warnings = warnings(&manifest);
+    let read = history(&run.history())?;
+    if let Some(line) = read.torn {
+        warnings.push(format!("history.jsonl:{line}: the last line is cut off and was left out"));
+    }
+    let timeline = timeline(run, &mut warnings)?;
+    let workload = squall_workloads::catalog()
+        .iter()
+        .find(|workload| workload.name == manifest.workload)
+        .ok_or_else(|| {
+            Failure::bad_input(anyhow::anyhow!(
+                "unknown workload {:?} in run.json",
+                manifest.workload
+            ))
+        })?;
+    let model = ModelKind::from_str(workload.model).map_err(Failure::harness)?;
+    let budget = budget(judging);
+
+    let mut rows = judge(&read.history, model, &Reading::default(), &budget).rows("history.jsonl");
+    let _ = timeline;
+    rows.retain(|row| manifest.claims.contains(&row.claim));
+
+    let verdict = RunVerdict::of(rows, warnings);
+    let json = serde_json::to_vec_pretty(&verdict).expect("a verdict is plain data");
+    run.write_whole(&run.verdict(), &json)?;
+    Ok(verdict)
+}
+
+fn budget(judging: &JudgingArgs) -> Budget {
+    Budget { deadline: Some(judging.deadline), memory: Some((judging.memory as u64) << 20) }
+}
+
+/// Says what a reader of the verdict should know about the run itself.
+fn warnings(manifest: &Manifest) -> Vec<String> {
+    let mut warnings = Vec::new();
+    match &manifest.state {
+        State::Complete => {}
+        State::Running => {
+            warnings.push("the run was cut off: run.json still says that it is running".to_owned())
+        }
+        State::Interrupted => warnings.push("the run was stopped early by the user".to_owned()),
+        State::Failed(why) => warnings.push(format!("the harness failed: {why}")),
+    }
+    warnings
+}
+
+fn timeline(run: &RunDir, warnings: &mut Vec<String>) -> Result<Timeline, Failure> {
+    let path = run.schedule();
+    let Ok(file) = File::open(&path) else { return Ok(Timeline::default()) };
+    let read = schedule::read(BufReader::new(file))
+        .with_context(|| format!("failed to read {}", path.display()))
+        .map_err(Failure::bad_input)?;
+    if let Some(line) = read.torn {
+        warnings.push(format!("schedule.jsonl:{line}: the last line is cut off and was left out"));
+    }
+    Ok(Timeline::from_lines(&read.lines))
+}
+
+fn history(path: &Path) -> Result<jsonl::Read, Failure> {
+    let file = File::open(path)
+        .with_context(|| format!("failed to open {}", path.display()))
+        .map_err(Failure::bad_input)?;
+    jsonl::read(BufReader::new(file))
+        .with_context(|| format!("failed to read {}", path.display()))
+        .map_err(Failure::bad_input)
+}
+
+fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let path = &args.path;
+    let read = history(path)?;
+    let model = args.model.as_deref().ok_or_else(|| {
+        let names: Vec<&str> = ModelKind::ALL.iter().map(|model| model.name()).collect();
+        Failure::bad_input(anyhow::anyhow!("a bare history file needs --model"))
+            .hint(format!("known models: {}", names.join(", ")))
+    })?;
+    let model = ModelKind::from_str(model).map_err(|_| {
+        Failure::unknown("model", model, ModelKind::ALL.iter().map(|model| model.name()))
+    })?;
+    let reading = reading(args)?;
+    let rows = judge(&read.history, model, &reading, &budget(&args.judging))
+        .rows(&path.display().to_string());
+    let warnings = vec![format!("read as squall: {reading}")];
+    let verdict = RunVerdict::of(rows, warnings);
+    tell(&verdict, &args.judging);
+    Ok(ExitCode::from(verdict.verdict))
+}
+
+fn reading(args: &CheckArgs) -> Result<Reading, Failure> {
+    let mut reading = Reading::default();
+    if let Some(word) = &args.failed_cas {
+        reading.failed_cas = match word.as_str() {
+            "observation" => FailedCas::Observation,
+            "dropped" => FailedCas::Dropped,
+            _ => {
+                return Err(Failure::unknown("--failed-cas", word, ["observation", "dropped"]));
+            }
+        };
+    }
+    if let Some(word) = &args.nil_read {
+        reading.nil_read = match word.as_str() {
+            "absent" => NilRead::Absent,
+            "unknown" => NilRead::Unknown,
+            _ => return Err(Failure::unknown("--nil-read", word, ["absent", "unknown"])),
+        };
+    }
+    Ok(reading)
+}
+
+/// Prints the verdict: for people on stderr, for machines on stdout.
+pub(crate) fn tell(verdict: &RunVerdict, judging: &JudgingArgs) {
+    let colour = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        squall_report::Colour::Ansi
+    } else {
+        squall_report::Colour::Plain
+    };
+    eprint!("{}", squall_report::summary(verdict, colour));
+    eprintln!("{}", squall_report::headline(verdict));
+    if judging.json {
+        crate::output::print(&serde_json::to_string(verdict).expect("a verdict is plain data"));
+    }
+}

@@ -1,0 +1,210 @@
+//! What can be typed: clap's types, and nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use squall_history::schedule::duration;
+use squall_raft_node::NodeArgs;
+
+/// Puts Raft implementations into a storm and says, with proof, what broke.
+#[derive(Debug, Parser)]
+#[command(
+    name = "squall",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Start with `squall test`; `squall doctor` says what this machine can do.\n\
+                  `squall help exit-codes` explains what a run ends with."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// One run: boot, drive, hurt, heal, final reads through every node, stop, check, report
+    Test(Box<TestArgs>),
+    /// Judge again: a run directory, or a bare history file
+    Check(CheckArgs),
+    /// Write report.html of a run again
+    Report(ReportArgs),
+    /// Say what there is: workloads, faults, checks, systems, bugs
+    List(ListArgs),
+    /// Say which faults this machine can inject, by which mechanism, and what to do about the rest
+    Doctor(DoctorArgs),
+    /// Explain a command, or a topic: exit-codes
+    Help(HelpArgs),
+    /// Run one node of the reference Raft
+    #[command(hide = true)]
+    Node(Box<NodeArgs>),
+}
+
+/// Flags of `squall test`. Names follow Jepsen's.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TestArgs {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub nodes: usize,
+
+    /// How many clients: a number, or a multiple of the nodes such as 3n
+    #[arg(long, value_name = "N|Nn", default_value = "10")]
+    pub concurrency: String,
+
+    /// Operations a second over all clients; 0 for as fast as they are answered
+    #[arg(long, value_name = "OPS", default_value_t = 1000)]
+    pub rate: u32,
+
+    /// How long the load and the faults last
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    pub time_limit: Duration,
+
+    /// What clients do (squall list workloads)
+    #[arg(long, value_name = "NAME", default_value = "register")]
+    pub workload: String,
+
+    /// How many keys are in use at a time [default: the workload's]
+    #[arg(long, value_name = "N")]
+    pub keys: Option<usize>,
+
+    /// Write values 0 to N-1 again and again, instead of unique ones
+    #[arg(long, value_name = "N")]
+    pub value_range: Option<u64>,
+
+    /// How long a client waits for an answer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
+    pub client_timeout: Duration,
+
+    /// Fault families, separated by commas; all, none (squall list faults)
+    #[arg(long, value_name = "FAMILIES", default_value = "kill,pause,partition")]
+    pub nemesis: String,
+
+    /// Time between faults [default: the time limit by twice the families, at most 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub nemesis_interval: Option<Duration>,
+
+    /// Run the faults of a file (the plan lines of a schedule.jsonl) instead of dealing them from the seed
+    #[arg(long, value_name = "FILE")]
+    pub schedule: Option<PathBuf>,
+
+    /// Seed of every random stream [default: from the clock, and printed]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// The system under test [default: the reference Raft]
+    #[arg(long, value_name = "FILE.toml")]
+    pub system: Option<PathBuf>,
+
+    /// Plant a bug in the reference Raft, with the settings that show it (squall list bugs)
+    #[arg(long, value_name = "NAME")]
+    pub bug: Option<String>,
+
+    /// Take the settings of a planted bug, but not the bug
+    #[arg(long, value_name = "NAME", conflicts_with = "bug")]
+    pub settings_of: Option<String>,
+
+    /// A setting of the reference's nodes, such as pre-vote=false or election-timeout=150ms..300ms
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+
+    /// How partitions are made: iptables, nft or auto
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub firewall: String,
+
+    /// TCP between nodes: capped (retransmission back-off of at most 1 s) or realistic
+    #[arg(long, value_name = "PROFILE", default_value = "capped")]
+    pub tcp: String,
+
+    /// Keep the nodes' data below this directory on disk, instead of in memory
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Copy the nodes' data into the run directory even if the run was valid
+    #[arg(long)]
+    pub keep_data: bool,
+
+    /// Where runs are kept
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// How many runs, with seeds counted up; the worst counts
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub test_count: u32,
+
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+}
+
+/// How a run is judged.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct JudgingArgs {
+    /// How long the checks may take; past it they say unknown
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
+    pub deadline: Duration,
+
+    /// How much memory the search may take, in MiB; past it, it says unknown
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub memory: usize,
+
+    /// Print the verdict as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `squall check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckArgs {
+    /// A run directory, or a history file
+    pub path: PathBuf,
+
+    /// The sequential specification, for a bare history file
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// The format of a bare history file [default: found by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+
+    /// A failed cas is an observation (another value was there), or dropped [default: by format]
+    #[arg(long, value_name = "observation|dropped")]
+    pub failed_cas: Option<String>,
+
+    /// A read of nil saw that nothing was there, or is unknown [default: by format]
+    #[arg(long, value_name = "absent|unknown")]
+    pub nil_read: Option<String>,
+
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+}
+
+/// Flags of `squall report`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReportArgs {
+    /// A run directory
+    #[arg(default_value = "results/latest")]
+    pub path: PathBuf,
+}
+
+/// Flags of `squall list`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListArgs {
+    /// What to list: workloads, faults, checks, systems, bugs; all where nothing is named
+    pub what: Option<String>,
+}
+
+/// Flags of `squall doctor`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Print the findings as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `squall help`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct HelpArgs {
+    /// A command, or exit-codes
+    pub topic: Option<String>,
+}

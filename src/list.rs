@@ -1,0 +1,83 @@
+//! `squall list`: what there is, one line each, with what it needs and finds.
+
+use squall_history::Claim;
+
+use crate::cli::ListArgs;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+
+const KINDS: [&str; 5] = ["workloads", "faults", "checks", "systems", "bugs"];
+
+/// Prints one list, or all.
+pub(crate) fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
+    let text = match args.what.as_deref() {
+        Some(kind) if KINDS.contains(&kind) => table(&rows(kind)),
+        Some(other) => return Err(Failure::unknown("list", other, KINDS)),
+        None => {
+            let lists: Vec<String> = KINDS
+                .iter()
+                .map(|kind| format!("{kind}\n{}", indent(&table(&rows(kind)))))
+                .collect();
+            lists.join("\n")
+        }
+    };
+    crate::output::print(&text);
+    Ok(ExitCode::Valid)
+}
+
+fn rows(kind: &str) -> Vec<(String, String)> {
+    match kind {
+        "workloads" => squall_workloads::catalog()
+            .iter()
+            .map(|workload| {
+                let text = format!(
+                    "{}; needs {}; finds {}",
+                    workload.summary,
+                    workload.needs.join(", "),
+                    workload.finds
+                );
+                (workload.name.to_owned(), text)
+            })
+            .collect(),
+        "faults" => squall_nemesis::families()
+            .iter()
+            .map(|family| {
+                let text =
+                    format!("{}; needs {}; finds {}", family.summary, family.needs, family.finds);
+                (family.name.to_owned(), text)
+            })
+            .collect(),
+        "checks" => Claim::ALL
+            .iter()
+            .map(|claim| {
+                (claim.name().to_owned(), format!("{} ({})", claim.title(), claim.source()))
+            })
+            .collect(),
+        "systems" => vec![(
+            "squall-raft".to_owned(),
+            "the reference Raft, planted bugs included; the default".to_owned(),
+        )],
+        _ => squall_raft_node::planted::all()
+            .iter()
+            .map(|bug| {
+                let settings: Vec<String> =
+                    bug.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let settings = if settings.is_empty() {
+                    String::new()
+                } else {
+                    format!("; sets {}", settings.join(", "))
+                };
+                (bug.name.to_owned(), format!("{}{settings}", bug.summary))
+            })
+            .collect(),
+    }
+}
+
+fn table(rows: &[(String, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().map(|(name, text)| format!("{name:<width$}  {text}\n")).collect()
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}

@@ -1,0 +1,432 @@
+//! The life of a run, in numbered steps. What it leaves behind is a run directory; judging comes after.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::resource::{UsageWho, getrusage};
+use squall_cluster::{
+    Cluster, ClusterError, DataDirs, Direct, Firewall, Means, Network, PlainDirs, Sandbox,
+    Sandboxed, Tcp, address, choose,
+};
+use squall_history::schedule::Planned;
+use squall_history::{Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, SystemInfo};
+use squall_nemesis::{Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file};
+use squall_systems::{Setup, Site, SystemSpec};
+use squall_workloads::{FinalReads, Load, WorkloadSpec, final_reads};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::drive::{Driver, Ended, Pace};
+use crate::failure::Failure;
+use crate::progress::{self, Progress};
+use crate::recorder::Recorder;
+use crate::spec::RunSpec;
+use crate::{stall, test};
+
+/// How long the healed system has to answer every final read. Past it, the run is complete without them.
+const FINAL_READS: Duration = Duration::from_secs(20);
+/// How long nodes have to end when asked.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Runs once, and returns what was recorded. A failure of the harness is in `run.json` too.
+pub(crate) fn run(spec: &RunSpec, sandbox: &Sandbox) -> Result<RunDir, Failure> {
+    let clock = Clock::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")
+        .map_err(Failure::harness)?;
+    runtime.block_on(Run::prepare(spec, sandbox, clock)?.live())
+}
+
+/// A run in progress.
+struct Run<'a> {
+    spec: &'a RunSpec,
+    sandbox: &'a Sandbox,
+    clock: Clock,
+    system: SystemSpec,
+    nodes: Vec<NodeName>,
+    plan: Vec<Planned>,
+    dir: RunDir,
+    manifest: Manifest,
+    stalls: Arc<Mutex<Vec<Stall>>>,
+    progress: Progress,
+}
+
+impl<'a> Run<'a> {
+    /// 1. Prepares: the plan, from the seed alone; the run directory; `run.json`.
+    fn prepare(spec: &'a RunSpec, sandbox: &'a Sandbox, clock: Clock) -> Result<Run<'a>, Failure> {
+        let system = spec.system.clone();
+        let nodes: Vec<NodeName> =
+            (1..=spec.nodes).map(|n| NodeName::from(format!("n{n}").as_str())).collect();
+        let plan = spec.faults(&nodes)?;
+        let started = jiff::Timestamp::now();
+        let name = format!(
+            "{}-{}-{}-{}",
+            started.strftime("%Y%m%dT%H%M%SZ"),
+            system.name,
+            spec.workload.name,
+            spec.seed
+        );
+        let dir = RunDir::create(&spec.args.results, &name).map_err(|error| {
+            Failure::harness(error).hint("choose another place with --results DIR")
+        })?;
+        let manifest = manifest(spec, &system, &nodes, sandbox, clock, started);
+        dir.write_manifest(&manifest)?;
+        let progress = Progress::new();
+        progress.note(&format!("squall: {}", test::shown(dir.path())));
+        let stalls = Arc::default();
+        Ok(Run { spec, sandbox, clock, system, nodes, plan, dir, manifest, stalls, progress })
+    }
+
+    /// Lives through the steps, and writes down how far it got.
+    async fn live(mut self) -> Result<RunDir, Failure> {
+        let stalls = tokio::spawn(stall::watch(self.clock, Arc::clone(&self.stalls)));
+        let outcome = self.storm().await;
+        stalls.abort();
+        self.progress.clear();
+        self.manifest.state = match &outcome {
+            Ok(state) => state.clone(),
+            Err(failure) => State::Failed(format!("{:#}", failure.error)),
+        };
+        self.manifest.moments.harness_cpu = cpu_time();
+        self.manifest.stalls = self.stalls.lock().expect("no holder of this lock panics").clone();
+        self.dir.write_manifest(&self.manifest)?;
+        outcome.map(|_| self.dir)
+    }
+
+    async fn storm(&mut self) -> Result<State, Failure> {
+        // 2. The network, and the mechanism that will cut it.
+        self.progress.step("building the network");
+        let tcp: Tcp = self.spec.tcp;
+        let network = Network::build(self.sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
+        self.manifest.moments.network_took = Some(network.took.into());
+        for (name, value) in &network.tcp.settings {
+            self.manifest.settings.insert(name.clone(), value.clone());
+        }
+        let links = choose(self.spec.firewall, &network).map_err(Failure::harness)?;
+        self.manifest
+            .settings
+            .insert("firewall".to_owned(), format!("{} ({})", links.plane.name(), links.why));
+
+        // 3. The nodes, until each is ready.
+        self.progress.step("starting the nodes");
+        let data = self.data()?;
+        self.manifest.settings.insert("data".to_owned(), data.name().to_owned());
+        let (sites, setup) = self.places(&data);
+        let plans = squall_systems::plan(&self.system, &sites, &setup).map_err(Failure::harness)?;
+        let addresses = squall_systems::client_addresses(&self.system, &sites, &setup)
+            .map_err(Failure::harness)?;
+        if let Some(program) = plans.first().and_then(|plan| plan.argv.first()) {
+            let path = squall_systems::binary_path(program);
+            let hash = path.and_then(|path| squall_systems::binary_hash(&path).ok());
+            self.manifest.system.binary_sha256 = hash.unwrap_or_default();
+        }
+        let means = Means { links: links.plane, data: Box::new(data), launch: Box::new(Direct) };
+        let cluster = Sandboxed::boot(network, plans, &self.dir, means)
+            .await
+            .map_err(|error| self.no_cluster(error))?;
+        self.manifest.moments.ready = Some(self.clock.now());
+        self.dir.write_manifest(&self.manifest)?;
+
+        // 4. Load and faults together, until the time limit.
+        let connect = self.system.connect(addresses.clone()).map_err(Failure::harness)?;
+        let leader = self.system.leader_probe(addresses).map_err(Failure::harness)?;
+        let clock = self.clock;
+        let world = World {
+            cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
+            leader,
+            clock: Arc::new(move || clock.now()),
+        };
+        let mut driver = self.driver(connect)?;
+        let mut load = self.load()?;
+        let stopped = self.drive(&mut driver, &mut *load, world).await?;
+
+        // 5. Everything is healed by now; nodes that ended by themselves get another chance.
+        self.manifest.moments.healed = Some(self.clock.now());
+        for death in cluster.exited() {
+            self.progress.note(&format!("squall: {} ended by itself", death.node));
+            if cluster.state(&death.node) != squall_cluster::NodeState::Running {
+                // One that cannot start again answers no final read, and the run says so.
+                let _ = cluster.start(&death.node).await;
+            }
+        }
+
+        // 6. Final reads of every key through every node.
+        self.progress.step("reading every key through every node");
+        self.manifest.moments.final_reads = Some(self.clock.now());
+        let left = self.final_reads(&mut driver, &load.keys()).await?;
+        if left > 0 {
+            self.progress.note(&format!("squall: {left} final reads were not answered"));
+        }
+        self.manifest.settings.insert("final reads unanswered".to_owned(), left.to_string());
+        self.manifest.moments.first_ack = driver.first_ack();
+
+        // 7. Stop; and nothing may be left.
+        self.progress.step("stopping the nodes");
+        let stopped_nodes = cluster.stop_all(STOP).await;
+        self.manifest.moments.stopped = Some(self.clock.now());
+        for failure in &stopped_nodes.failed {
+            return Err(Failure::harness(anyhow::anyhow!("the run did not end clean: {failure}")));
+        }
+        let leftovers = cluster.leftovers();
+        if !leftovers.is_empty() {
+            return Err(Failure::harness(anyhow::anyhow!(
+                "something survived the run: {leftovers}"
+            )));
+        }
+
+        // 8. The data of the nodes vanishes with the sandbox: keep it where somebody may want to look.
+        self.keep_data(&cluster).await?;
+        Ok(if stopped { State::Interrupted } else { State::Complete })
+    }
+
+    fn data(&self) -> Result<PlainDirs, Failure> {
+        match &self.spec.args.data_dir {
+            None => Ok(PlainDirs::in_memory(self.sandbox)),
+            Some(dir) => PlainDirs::on_disk(dir, &self.dir.name())
+                .with_context(|| format!("failed to make data directories below {}", dir.display()))
+                .map_err(Failure::harness),
+        }
+    }
+
+    fn places(&self, data: &PlainDirs) -> (Vec<Site>, Setup) {
+        let sites = self.nodes.iter().enumerate().map(|(n, name)| Site {
+            name: name.clone(),
+            ip: address(n),
+            data: data.path(name),
+        });
+        let setup = Setup {
+            // The very executable that runs, even if its file was replaced meanwhile.
+            squall: "/proc/self/exe".into(),
+            bin: None,
+            seed: self.spec.seed,
+            bug: self.spec.bug.clone(),
+            settings: self.spec.set.clone(),
+            traces: self.dir.trace_dir(),
+        };
+        (sites.collect(), setup)
+    }
+
+    fn no_cluster(&self, error: ClusterError) -> Failure {
+        let logs = test::shown(&self.dir.path().join("nodes"));
+        Failure::harness(error).hint(format!("the nodes' output is in {logs}"))
+    }
+
+    fn driver(&self, connect: Arc<dyn squall_workloads::Connect>) -> Result<Driver, Failure> {
+        let path = self.dir.history();
+        let recorder = File::create(&path)
+            .and_then(Recorder::new)
+            .with_context(|| format!("failed to write {}", path.display()))
+            .map_err(Failure::harness)?;
+        let pace =
+            Pace { rate: Some(self.spec.args.rate), client_timeout: self.spec.args.client_timeout };
+        Ok(Driver::new(self.clock, connect, recorder, self.spec.concurrency, pace))
+    }
+
+    fn load(&self) -> Result<Box<dyn Load>, Failure> {
+        self.spec.workload.load(&self.spec.workload_spec(&self.nodes)).map_err(Failure::bad_input)
+    }
+
+    /// Drives clients and nemesis until the time limit, Ctrl-C or a failure. Returns whether the user stopped it.
+    async fn drive(
+        &mut self,
+        driver: &mut Driver,
+        load: &mut dyn Load,
+        world: World,
+    ) -> Result<bool, Failure> {
+        let limit = self.spec.args.time_limit;
+        let journal = Journal::create(&self.dir)
+            .context("failed to write the schedule")
+            .map_err(Failure::harness)?;
+        let nemesis =
+            Nemesis::new(self.plan.clone(), heal_by(limit), self.spec.seed, world, journal);
+        let in_force = nemesis.in_force();
+        let (stop, stopped) = watch::channel(false);
+        let (acknowledged, acks) = watch::channel(0);
+        self.manifest.moments.load = Some(self.clock.now());
+        self.dir.write_manifest(&self.manifest)?;
+
+        let until = Instant::now() + limit;
+        let counts = driver.counts();
+        let nemesis = tokio::spawn(nemesis.run(acks, stopped.clone()));
+        let forward = tokio::spawn(forward(counts.clone(), acknowledged));
+        let interrupt = async {
+            let pressed = tokio::signal::ctrl_c().await;
+            if pressed.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let generator: &mut dyn squall_workloads::Generator = load;
+        let outcome = {
+            let drive = driver.run(generator, until, stopped.clone());
+            tokio::pin!(drive);
+            let follow = progress::follow(&mut self.progress, until, counts, in_force);
+            tokio::pin!(follow, interrupt);
+            let mut pressed = false;
+            loop {
+                tokio::select! {
+                    ended = &mut drive => break ended,
+                    () = &mut follow => {}
+                    () = &mut interrupt, if !pressed => {
+                        pressed = true;
+                        // The receivers live as long as the run.
+                        let _ = stop.send(true);
+                    }
+                }
+            }
+        };
+        forward.abort();
+        let ended = outcome.context("failed to write the history").map_err(Failure::harness);
+        if ended.is_err() {
+            let _ = stop.send(true);
+        }
+        // Whatever ended the load, the nemesis heals first.
+        self.progress.step("healing");
+        let report = nemesis.await.context("the nemesis panicked").map_err(Failure::harness)?;
+        let ended = ended?;
+        report.map_err(Failure::harness)?;
+        if ended == Ended::Stopped {
+            self.progress.note("squall: stopped; judging what there is");
+        }
+        Ok(ended == Ended::Stopped)
+    }
+
+    /// Returns how many reads stayed without an answer.
+    async fn final_reads(
+        &self,
+        driver: &mut Driver,
+        keys: &[squall_history::Key],
+    ) -> Result<usize, Failure> {
+        let mut reads: FinalReads = final_reads(keys, &self.nodes, self.spec.concurrency);
+        let (_stop, stopped) = watch::channel(false);
+        driver
+            .run(&mut reads, Instant::now() + FINAL_READS, stopped)
+            .await
+            .context("failed to write the history")
+            .map_err(Failure::harness)?;
+        Ok(reads.left() + reads.given_up().len())
+    }
+
+    async fn keep_data(&self, cluster: &Arc<Sandboxed>) -> Result<(), Failure> {
+        for node in &self.nodes {
+            cluster.keep_data(node, &self.dir).await.map_err(Failure::harness)?;
+        }
+        cluster
+            .data()
+            .discard()
+            .context("failed to remove the nodes' data")
+            .map_err(Failure::harness)
+    }
+}
+
+/// Tells the nemesis how many operations were acknowledged.
+async fn forward(
+    mut counts: watch::Receiver<crate::recorder::Counts>,
+    acknowledged: watch::Sender<u64>,
+) {
+    while counts.changed().await.is_ok() {
+        let ok = counts.borrow_and_update().ok;
+        acknowledged.send_replace(ok);
+    }
+}
+
+/// Returns the processor time of this process so far.
+fn cpu_time() -> Option<Nanos> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let micros = |time: nix::sys::time::TimeVal| {
+        (time.tv_sec() as u64) * 1_000_000 + (time.tv_usec() as u64)
+    };
+    Some(Nanos((micros(usage.user_time()) + micros(usage.system_time())) * 1000))
+}
+
+fn manifest(
+    spec: &RunSpec,
+    system: &SystemSpec,
+    nodes: &[NodeName],
+    sandbox: &Sandbox,
+    clock: Clock,
+    started: jiff::Timestamp,
+) -> Manifest {
+    let print = squall_history::schedule::duration::print;
+    let args = &spec.args;
+    let mut settings = BTreeMap::from([
+        ("concurrency".to_owned(), spec.concurrency.to_string()),
+        ("rate".to_owned(), format!("{} ops/s", args.rate)),
+        ("time-limit".to_owned(), print(args.time_limit)),
+        ("client-timeout".to_owned(), print(args.client_timeout)),
+        ("tcp".to_owned(), args.tcp.clone()),
+        ("sandbox".to_owned(), sandbox.tier.name().to_owned()),
+        ("keys".to_owned(), spec.workload.keys(&spec.workload_spec(nodes)).to_string()),
+    ]);
+    if let Some(range) = args.value_range {
+        settings.insert("value-range".to_owned(), range.to_string());
+    }
+    Manifest {
+        squall: Manifest::FORMAT.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: std::env::args().collect(),
+        replay: test::replay(spec),
+        started: started.to_string(),
+        monotonic_origin: clock.monotonic_origin(),
+        seed: spec.seed,
+        system: SystemInfo {
+            name: system.name.clone(),
+            binary_sha256: String::new(),
+            bug: spec.bug.clone(),
+            settings: spec.set.iter().cloned().collect(),
+        },
+        nodes: nodes.to_vec(),
+        workload: spec.workload.name.to_owned(),
+        nemesis: spec.families.iter().map(|family| family.name().to_owned()).collect(),
+        unavailable: BTreeMap::new(),
+        claims: system.claims_with(spec.workload),
+        settings,
+        state: State::Running,
+        moments: Moments::default(),
+        stalls: Vec::new(),
+    }
+}
+
+impl RunSpec {
+    /// Returns what the workload is told.
+    pub(crate) fn workload_spec(&self, nodes: &[NodeName]) -> WorkloadSpec {
+        WorkloadSpec {
+            nodes: nodes.to_vec(),
+            concurrency: self.concurrency,
+            keys: self.args.keys,
+            value_range: self.args.value_range,
+            seed: self.seed,
+        }
+    }
+
+    /// Returns the faults: of a file, or dealt from the seed.
+    fn faults(&self, nodes: &[NodeName]) -> Result<Vec<Planned>, Failure> {
+        if let Some(file) = &self.args.schedule {
+            let file = schedule_file::load(file, nodes).map_err(Failure::bad_input)?;
+            return Ok(file.plan);
+        }
+        Ok(plan(&PlanSpec {
+            families: self.families.clone(),
+            nodes: nodes.to_vec(),
+            time_limit: self.args.time_limit,
+            interval: self.args.nemesis_interval,
+            seed: self.seed,
+            timing: Timing { election_timeout: self.system.timing.election.1 },
+        }))
+    }
+}
+
+/// Reads `--firewall`.
+pub(crate) fn firewall(text: &str) -> Result<Firewall, Failure> {
+    text.parse().map_err(|_| Failure::unknown("firewall", text, ["iptables", "nft", "auto"]))
+}
+
+/// Reads `--tcp`.
+pub(crate) fn tcp(text: &str) -> Result<Tcp, Failure> {
+    text.parse().map_err(|_| Failure::unknown("TCP profile", text, ["capped", "realistic"]))
+}
