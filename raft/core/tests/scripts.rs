@@ -117,13 +117,11 @@ impl goldenscript::Runner for Stage {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may read its scripts")]
 fn run_scripts(folder: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(folder);
     let mut ran = 0;
-    for file in std::fs::read_dir(&folder).unwrap() {
-        let path = file.unwrap().path();
-        println!("{}", path.display());
+    for file in folder.read_dir().expect("a folder of scripts") {
+        let path = file.expect("a folder of scripts").path();
         if let Err(error) = goldenscript::run(&mut Stage::default(), &path) {
             panic!("{}: {error}", path.display());
         }
