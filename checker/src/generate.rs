@@ -5,11 +5,13 @@
 //! that crashes takes effect then, later, or never. Latencies are log-normal.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use squall_history::{Event, F, History, Invoke, Key, Nanos, Op, Outcome, Process, Return, Value};
+use squall_history::{
+    Event, F, History, Invoke, Key, Nanos, Op, Outcome, Process, Request, Return, Value,
+};
 
 use crate::ModelKind;
 
@@ -210,7 +212,8 @@ impl World {
         match self.shape.model {
             ModelKind::Register if read => op(F::Read, Value::Nil),
             ModelKind::Register => op(F::Write, Value::Int(self.value())),
-            ModelKind::CasRegister | ModelKind::MultiRegister if read => op(F::Read, Value::Nil),
+            ModelKind::MultiRegister => op(F::Txn, self.txn()),
+            ModelKind::CasRegister if read => op(F::Read, Value::Nil),
             ModelKind::CasRegister | ModelKind::Kv if !read && coin => {
                 let from = match self.shape.values {
                     Some(_) if rare => Value::Int(self.value()),
@@ -218,9 +221,7 @@ impl World {
                 };
                 op(F::Cas, Value::list([from, Value::Int(self.value())]))
             }
-            ModelKind::CasRegister | ModelKind::MultiRegister => {
-                op(F::Write, Value::Int(self.value()))
-            }
+            ModelKind::CasRegister => op(F::Write, Value::Int(self.value())),
             ModelKind::Kv if read => op(F::Read, Value::Nil),
             ModelKind::Kv if rare => op(F::Delete, Value::Nil),
             ModelKind::Kv => {
@@ -248,6 +249,19 @@ impl World {
         }
     }
 
+    /// Returns a transaction of one or two steps on three registers.
+    fn txn(&mut self) -> Value {
+        let steps = self.random.random_range(1..=2);
+        Value::list((0..steps).map(|_| {
+            let key = Value::text(["x", "y", "z"][self.random.random_range(0..3)]);
+            if self.random.random_bool(self.shape.reads) {
+                Value::list([Value::text("read"), key, Value::Nil])
+            } else {
+                Value::list([Value::text("write"), key, Value::Int(self.value())])
+            }
+        }))
+    }
+
     /// Returns a value that may have been written.
     fn known(&mut self) -> i64 {
         match self.shape.values {
@@ -263,6 +277,7 @@ struct Object {
     value: Value,
     list: VecDeque<Value>,
     set: BTreeSet<Value>,
+    map: BTreeMap<Value, Value>,
     count: i64,
 }
 
@@ -318,9 +333,8 @@ impl Object {
                 self.value = Value::Nil;
                 done
             }
-            F::Release | F::Txn | F::Other(_) => {
-                Outcome::Fail { error: "not-held".into(), seen: None }
-            }
+            F::Txn => Outcome::Ok(self.txn(&op.value)),
+            F::Release | F::Other(_) => Outcome::Fail { error: "not-held".into(), seen: None },
         }
     }
 
@@ -332,6 +346,19 @@ impl Object {
         }
         self.value = to.clone();
         Outcome::Ok(op.value.clone())
+    }
+
+    fn txn(&mut self, ops: &Value) -> Value {
+        let items = ops.as_list().unwrap_or(&[]).iter().map(|item| {
+            let [f, key, value] = item.as_list().unwrap_or(&[]) else { return item.clone() };
+            if *f == Value::text("write") {
+                self.map.insert(key.clone(), value.clone());
+                return item.clone();
+            }
+            let seen = self.map.get(key).cloned().unwrap_or_default();
+            Value::list([f.clone(), key.clone(), seen])
+        });
+        Value::list(items)
     }
 
     fn acquire(&mut self, process: Process) -> Outcome {
@@ -348,13 +375,13 @@ fn holder(process: Process) -> Value {
     Value::Int(process.0 as i64)
 }
 
-/// Makes a small history that is true or a lie: tight overlaps, few values, every kind of operation crashes, and results
-/// that are sometimes made up.
+/// Makes a small history that is true or a lie: tight overlaps, few values, every kind of operation crashes, crashed
+/// ones are tried again, and results are sometimes made up.
 pub fn small(model: ModelKind, seed: u64) -> Vec<Event> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let shape = Shape {
         model,
-        operations: random.random_range(1..=8),
+        operations: random.random_range(1..=9),
         clients: random.random_range(1..=4),
         keys: 1,
         values: if random.random_bool(0.5) { None } else { Some(random.random_range(1..=3)) },
@@ -362,11 +389,127 @@ pub fn small(model: ModelKind, seed: u64) -> Vec<Event> {
         reads: 0.5,
         seed: random.next_u64(),
     };
-    let mut events = events(&shape);
-    for _ in 0..[0, 0, 1, 1, 2, 3][random.random_range(0..6)] {
+    let mut events = Walk::new(shape).run();
+    for _ in 0..[0, 0, 1, 1, 1, 2][random.random_range(0..6)] {
         lie(&mut events, &mut random);
     }
     events
+}
+
+/// A random walk through the moments of a few operations.
+struct Walk {
+    world: World,
+    clients: Vec<Option<Step>>,
+    /// Crashed operations that may still take effect.
+    adrift: Vec<(Process, Op, Option<Request>)>,
+    /// Requests that may be tried again, and what became of each.
+    again: Vec<(Op, Request)>,
+    done: BTreeMap<Request, Outcome>,
+    invoked: usize,
+}
+
+struct Step {
+    op: Op,
+    request: Option<Request>,
+    outcome: Option<Outcome>,
+}
+
+impl Walk {
+    fn new(shape: Shape) -> Walk {
+        Walk {
+            world: World::new(shape),
+            clients: (0..shape.clients).map(|_| None).collect(),
+            adrift: Vec::new(),
+            again: Vec::new(),
+            done: BTreeMap::new(),
+            invoked: 0,
+        }
+    }
+
+    fn run(mut self) -> Vec<Event> {
+        while self.invoked < self.world.shape.operations || self.clients.iter().any(Option::is_some)
+        {
+            let client = self.world.random.random_range(0..self.clients.len());
+            match self.clients[client].take() {
+                None if self.invoked < self.world.shape.operations => self.invoke(client),
+                None => {}
+                Some(step) => self.go_on(client, step),
+            }
+            if !self.adrift.is_empty() && self.world.random.random_bool(0.1) {
+                let (process, op, request) = self.adrift.remove(0);
+                self.apply(process, &op, request);
+            }
+        }
+        self.world.events
+    }
+
+    fn time(&self) -> Nanos {
+        Nanos(self.world.events.len() as u64 + 1)
+    }
+
+    fn invoke(&mut self, client: usize) {
+        let retry = self.world.random.random_bool(0.3);
+        let (op, request) = match self.again.pop().filter(|_| retry) {
+            Some((op, request)) => (op, Some(request)),
+            None => {
+                let mut op = self.world.choose(client, 0);
+                op.key = Some(self.world.keys[0].clone());
+                let sequence = self.invoked as u64 + 1;
+                let named = !op.f.is_read() && self.world.random.random_bool(0.3);
+                (op, named.then_some(Request { session: 1, sequence }))
+            }
+        };
+        self.invoked += 1;
+        let process = Process(self.world.processes[client]);
+        let (time, node) = (self.time(), None);
+        let invoke = Invoke { time, process, op: op.clone(), node, request };
+        self.world.events.push(Event::Invoke(invoke));
+        self.clients[client] = Some(Step { op, request, outcome: None });
+    }
+
+    fn go_on(&mut self, client: usize, step: Step) {
+        let process = Process(self.world.processes[client]);
+        let crashes = self.world.shape.crashes;
+        if !step.op.f.is_read() && self.world.random.random_bool(crashes / 2.0) {
+            self.crash(client, process, step);
+            return;
+        }
+        match step.outcome {
+            None => {
+                let outcome = Some(self.apply(process, &step.op, step.request));
+                self.clients[client] = Some(Step { outcome, ..step });
+            }
+            Some(outcome) => {
+                let ret = Return { time: self.time(), process, outcome, pos: None };
+                self.world.events.push(Event::Return(ret));
+            }
+        }
+    }
+
+    fn crash(&mut self, client: usize, process: Process, step: Step) {
+        let outcome = Outcome::Info { error: "timeout".into() };
+        let ret = Return { time: self.time(), process, outcome, pos: None };
+        self.world.events.push(Event::Return(ret));
+        if step.outcome.is_none() {
+            self.adrift.push((process, step.op.clone(), step.request));
+        }
+        self.again.extend(step.request.map(|request| (step.op, request)));
+        self.world.processes[client] = self.world.next_process;
+        self.world.next_process += 1;
+        self.world.holding[client] = false;
+    }
+
+    /// Lets an operation take effect, unless its request did.
+    fn apply(&mut self, process: Process, op: &Op, request: Option<Request>) -> Outcome {
+        if let Some(done) = request.and_then(|request| self.done.get(&request)) {
+            return done.clone();
+        }
+        let outcome = self.world.objects[0].apply(process, op);
+        if let Some(request) = request {
+            self.done.insert(request, outcome.clone());
+        }
+        outcome
+    }
 }
 
 /// Changes the result of one operation, or the time of one event.
@@ -374,29 +517,81 @@ pub fn lie(events: &mut [Event], random: &mut impl Rng) {
     if events.len() < 2 {
         return;
     }
-    if random.random_bool(0.3) {
+    if random.random_bool(0.2) {
         let n = random.random_range(1..events.len());
         swap(events, n);
         return;
     }
+    let returns: Vec<(usize, Op)> = returns(events);
     let results: Vec<Value> = events.iter().filter_map(result).collect();
-    let oks: Vec<usize> = (0..events.len()).filter(|n| result(&events[*n]).is_some()).collect();
-    if oks.is_empty() {
+    if returns.is_empty() || results.is_empty() {
         return;
     }
-    let n = oks[random.random_range(0..oks.len())];
-    let mut told = results[random.random_range(0..results.len())].clone();
-    if let Value::List(items) = &told
-        && random.random_bool(0.5)
-    {
-        let mut items = items.to_vec();
-        items.reverse();
-        items.truncate(random.random_range(0..=items.len()));
-        told = Value::list(items);
+    let (n, op) = &returns[random.random_range(0..returns.len())];
+    let other = results[random.random_range(0..results.len())].clone();
+    let Event::Return(ret) = &mut events[*n] else { return };
+    if let Some(told) = twist(op, &ret.outcome, other, random) {
+        ret.outcome = told;
     }
-    if let Event::Return(ret) = &mut events[n] {
-        ret.outcome = Outcome::Ok(told);
+}
+
+/// Returns which events return something, and what was asked.
+fn returns(events: &[Event]) -> Vec<(usize, Op)> {
+    let mut open: BTreeMap<Process, Op> = BTreeMap::new();
+    let mut returns = Vec::new();
+    for (n, event) in events.iter().enumerate() {
+        match event {
+            Event::Invoke(invoke) => drop(open.insert(invoke.process, invoke.op.clone())),
+            Event::Return(ret) => {
+                let op = open.remove(&ret.process);
+                let ended = !matches!(ret.outcome, Outcome::Info { .. });
+                returns.extend(op.filter(|_| ended).map(|op| (n, op)));
+            }
+        }
     }
+    returns
+}
+
+/// Returns another outcome of the kind that an operation has.
+fn twist(op: &Op, outcome: &Outcome, other: Value, random: &mut impl Rng) -> Option<Outcome> {
+    let Outcome::Ok(value) = outcome else { return Some(Outcome::Ok(other)) };
+    let told = match (&op.f, value) {
+        (F::Contains, Value::Bool(present)) => Value::Bool(!present),
+        (F::Acquire | F::Read, Value::Int(number)) if random.random_bool(0.5) => {
+            Value::Int(number + random.random_range(-1..=1))
+        }
+        (F::Read | F::Txn, Value::List(items)) if !items.is_empty() => {
+            Value::list(scramble(items, random))
+        }
+        (F::Read | F::Dequeue | F::Pop, _) if random.random_bool(0.2) => Value::Nil,
+        (F::Read | F::Dequeue | F::Pop | F::Acquire, _) => other,
+        // The client is told of a success that was none, or the other way round.
+        (F::Cas, _) => {
+            let error = "precondition".into();
+            return Some(Outcome::Fail { error, seen: random.random_bool(0.5).then_some(other) });
+        }
+        (F::Release, _) => return Some(Outcome::Fail { error: "not-held".into(), seen: None }),
+        _ => return None,
+    };
+    Some(Outcome::Ok(told))
+}
+
+/// Returns a list with an element too few, too many, or in the wrong place; of transactions another value.
+fn scramble(items: &[Value], random: &mut impl Rng) -> Vec<Value> {
+    let mut items = items.to_vec();
+    let n = random.random_range(0..items.len());
+    match items[n].as_list() {
+        Some([f, key, _]) => {
+            let value = Value::Int(random.random_range(0..3));
+            items[n] = Value::list([f.clone(), key.clone(), value]);
+        }
+        _ => match random.random_range(0..3) {
+            0 => drop(items.remove(n)),
+            1 => items.rotate_left(1),
+            _ => items.push(items[n].clone()),
+        },
+    }
+    items
 }
 
 /// Swaps two neighbours of different processes; their times stay where they were.

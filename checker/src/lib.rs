@@ -7,6 +7,7 @@ pub mod generate;
 mod linearizable;
 mod model;
 mod verdict;
+mod verify;
 
 pub use brute::brute;
 pub use budget::{Budget, Exhausted};
@@ -16,3 +17,4 @@ pub use linearizable::{
 };
 pub use model::{Call, Model, ModelKind, UnknownModel};
 pub use verdict::{Evidence, Row, RunVerdict, Source, Verdict};
+pub use verify::{Flaw, Replayed, verify, verify_model};

@@ -1,14 +1,18 @@
 //! Chooses the cheapest engine that can decide a part.
 
-use squall_history::{Key, Operation};
+use squall_history::{F, Key, Operation, Outcome, Value};
 
+use super::core::{Added, Relaxed};
 use super::judgement::{Core, CoreOperation, Finding, KeyJudgement};
-use super::minimise::{Leave, minimise};
-use super::part::{Entry, Part};
+use super::minimise::{Leave, Relaxing};
+use super::part::Entry;
+use super::queue::Discipline;
+use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
 use super::space::{Classes, Interned, Space};
-use super::story;
+use super::{counter, list_append, lock, product, queue, set, story};
 use crate::budget::Meter;
+use crate::model::{Seeded, keys_of};
 use crate::{Call, Model, ModelKind};
 
 /// Which engines and relaxations are proved for a model.
@@ -20,17 +24,55 @@ pub(crate) enum Rules {
     General,
 }
 
-impl Rules {
-    /// Returns the rules of a built-in model.
-    pub(crate) fn of(kind: ModelKind) -> Rules {
-        Rules::Builtin(kind)
+/// One object, and all that is needed to judge it.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// The operations of the history.
+    pub(crate) operations: &'a [Operation],
+    /// Those of this object, in the order of their invocations.
+    pub(crate) entries: &'a [Entry],
+    /// What is proved for its model.
+    pub(crate) rules: Rules,
+    /// The value that a register starts with.
+    pub(crate) initial: &'a Value,
+    /// What may still be used up.
+    pub(crate) meter: &'a Meter,
+}
+
+impl<'a> Question<'a> {
+    /// Returns the operation of an entry.
+    pub(crate) fn operation(&self, n: u32) -> &'a Operation {
+        &self.operations[self.entries[n as usize].op as usize]
     }
 
-    fn leave(self) -> Leave {
-        match self {
-            Rules::Builtin(ModelKind::Register | ModelKind::CasRegister) => Leave::Unneeded,
-            Rules::Builtin(_) | Rules::General => Leave::Observers,
-        }
+    /// Returns the operations of all entries.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = &'a Operation> {
+        let operations = self.operations;
+        self.entries.iter().map(move |entry| &operations[entry.op as usize])
+    }
+}
+
+/// What an engine says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// An order, as indices of entries; optional entries that it does not use are left out.
+    Order(Vec<u32>),
+    /// These alone are impossible.
+    Impossible(Vec<Relaxed>),
+    /// Its precondition does not hold, so another engine must decide.
+    Unsure,
+    /// The budget was used up.
+    Stopped(Stopped),
+}
+
+impl Answer {
+    /// Says that some entries, as they are, are impossible alone.
+    pub(crate) fn impossible(question: &Question<'_>, members: &[u32]) -> Answer {
+        let mut members = members.to_vec();
+        members.sort_unstable();
+        members.dedup();
+        let whole = |n: &u32| Relaxed::whole(question.entries[*n as usize]);
+        Answer::Impossible(members.iter().map(whole).collect())
     }
 }
 
@@ -51,26 +93,152 @@ impl Decided {
     }
 }
 
-/// Decides a part.
-pub(crate) fn decide<M: Model>(
-    operations: &[Operation],
-    model: &M,
-    rules: Rules,
-    part: &Part,
-    meter: &Meter,
-) -> Decided {
-    let entries = &part.entries;
-    let (found, states) = run(operations, model, entries, meter);
-    let finding = match found {
-        Ok(Found::Order(order)) => {
+/// An answer, the engine that gave it, and how many states it met.
+struct Settled {
+    engine: &'static str,
+    answer: Answer,
+    states: usize,
+}
+
+/// Decides a part, and explains it.
+pub(crate) fn decide<M: Model>(model: &M, question: &Question<'_>) -> Decided {
+    let Settled { engine, answer, states } = settle(model, question);
+    let entries = question.entries;
+    let finding = match answer {
+        Answer::Order(order) => {
             Finding::Linearizable(order.iter().map(|n| entries[*n as usize].op).collect())
         }
-        Ok(Found::Nothing { deepest }) => {
-            Finding::Impossible(core(operations, model, rules, entries, deepest, meter))
-        }
-        Err(stopped) => Finding::Unknown(how_far(entries, stopped)),
+        Answer::Impossible(members) => Finding::Impossible(explain(model, question, members)),
+        Answer::Stopped(stopped) => Finding::Unknown(how_far(entries, stopped)),
+        Answer::Unsure => Finding::Unknown("no engine could decide".to_owned()),
     };
-    Decided { engine: "search", finding, operations: entries.len(), states }
+    Decided { engine, finding, operations: entries.len(), states }
+}
+
+/// Asks the polynomial engines first, then the search.
+///
+/// What a polynomial engine calls impossible is asked of the search as well, for those few operations alone: a false
+/// alarm would take two mistakes.
+fn settle<M: Model>(model: &M, question: &Question<'_>) -> Settled {
+    let Settled { engine, answer, states } = polynomial(question);
+    let certain = match &answer {
+        Answer::Order(_) | Answer::Stopped(_) => true,
+        Answer::Impossible(members) => Trials::new(model, question).impossible(members),
+        Answer::Unsure => false,
+    };
+    if certain { Settled { engine, answer, states } } else { by_search(model, question) }
+}
+
+/// Asks the engine that knows the model, if there is one.
+fn polynomial(question: &Question<'_>) -> Settled {
+    let Rules::Builtin(kind) = question.rules else { return unsure() };
+    let (engine, answer) = match kind {
+        ModelKind::Register | ModelKind::CasRegister => ("register zones", by_zones(question)),
+        ModelKind::Kv if is_register(question) => ("register zones", by_zones(question)),
+        ModelKind::MultiRegister => return by_component(question),
+        ModelKind::ListAppend => ("list order", list_append::decide(question)),
+        ModelKind::FifoQueue => ("queue aspects", queue::decide(question, Discipline::Fifo)),
+        ModelKind::UnorderedQueue => ("bag aspects", queue::decide(question, Discipline::Bag)),
+        ModelKind::Set => return by_element(question),
+        ModelKind::Counter => ("counter groups", counter::decide(question)),
+        ModelKind::OwnerLock => ("lock holds", lock::owner(question)),
+        ModelKind::Fencing => ("token order", lock::fencing(question)),
+        ModelKind::Kv | ModelKind::Stack | ModelKind::Mutex => ("search", Answer::Unsure),
+    };
+    Settled { engine, answer, states: 0 }
+}
+
+fn unsure() -> Settled {
+    Settled { engine: "search", answer: Answer::Unsure, states: 0 }
+}
+
+/// Returns whether a key of a store is used as a register: nothing is appended, and no text is empty.
+pub(crate) fn is_register(question: &Question<'_>) -> bool {
+    let empty = |value: &Value| matches!(value, Value::Text(text) if text.is_empty());
+    question.operations().all(|operation| {
+        let seen = match &operation.outcome {
+            Outcome::Ok(seen) => empty(seen),
+            Outcome::Fail { seen, .. } => seen.as_ref().is_some_and(empty),
+            Outcome::Info { .. } => false,
+        };
+        let pair = operation.op.value.as_pair();
+        let compares = pair.is_some_and(|(from, to)| empty(from) || empty(to));
+        operation.op.f != F::Append && !seen && !compares && !empty(&operation.op.value)
+    })
+}
+
+fn by_zones(question: &Question<'_>) -> Answer {
+    let acts = register::Acts::new(question.operations, question.entries, question.initial);
+    match zones::zones(question.entries, &acts) {
+        zones::Zones::Order(order) => Answer::Order(order),
+        zones::Zones::Unsure => Answer::Unsure,
+        zones::Zones::Contradiction(mut members) => {
+            members.sort_unstable_by_key(|member| (member.entry, member.blind));
+            members.dedup_by_key(|member| member.entry);
+            let relaxed = members.iter().map(|member| Relaxed {
+                entry: question.entries[member.entry as usize],
+                blind: member.blind,
+            });
+            Answer::Impossible(relaxed.collect())
+        }
+    }
+}
+
+/// Decides several registers: those that no transaction ties together are independent.
+fn by_component(question: &Question<'_>) -> Settled {
+    let components = product::components(question.operations(), |op| keys_of(&op.op));
+    if components.len() < 2 {
+        return unsure();
+    }
+    of_parts(question, &components, "product")
+}
+
+/// Decides a set: all at once, or each element alone.
+fn by_element(question: &Question<'_>) -> Settled {
+    let answer = set::decide(question);
+    let elements = if answer == Answer::Unsure { set::elements(question) } else { None };
+    match elements {
+        Some(elements) if elements.len() > 1 => of_parts(question, &elements, "set elements"),
+        Some(_) | None => Settled { engine: "set schedule", answer, states: 0 },
+    }
+}
+
+/// Decides parts that are independent, and merges their orders.
+fn of_parts(question: &Question<'_>, parts: &[Vec<u32>], engine: &'static str) -> Settled {
+    let Rules::Builtin(kind) = question.rules else { return unsure() };
+    let model = Seeded { kind, initial: question.initial };
+    let mut orders = Vec::with_capacity(parts.len());
+    let mut met = 0;
+    for part in parts {
+        let entries: Vec<Entry> = part.iter().map(|n| question.entries[*n as usize]).collect();
+        let Settled { answer, states, .. } =
+            settle(&model, &Question { entries: &entries, ..*question });
+        met += states;
+        match answer {
+            Answer::Order(order) => {
+                orders.push(order.into_iter().map(|n| part[n as usize]).collect());
+            }
+            Answer::Impossible(_) | Answer::Unsure | Answer::Stopped(_) => {
+                return Settled { engine, answer, states: met };
+            }
+        }
+    }
+    let order = product::merge(question.entries, &orders);
+    Settled { engine, answer: Answer::Order(order), states: met }
+}
+
+fn by_search<M: Model>(model: &M, question: &Question<'_>) -> Settled {
+    let entries = question.entries;
+    let (found, states) = run(question.operations, model, entries, question.meter);
+    let answer = match found {
+        Ok(Found::Order(order)) => Answer::Order(order),
+        Ok(Found::Nothing { deepest }) => {
+            let cut = cut_after(entries, deepest);
+            Answer::Impossible(cut.into_iter().map(Relaxed::whole).collect())
+        }
+        Err(stopped) => Answer::Stopped(stopped),
+    };
+    Settled { engine: "search", answer, states }
 }
 
 fn run<M: Model>(
@@ -91,26 +259,48 @@ fn how_far(entries: &[Entry], stopped: Stopped) -> String {
     format!("{}, {percent} % of {} operations were ordered by then", stopped.why, entries.len())
 }
 
-/// Shrinks an impossible part, for as long as the budget allows.
-fn core<M: Model>(
-    operations: &[Operation],
-    model: &M,
-    rules: Rules,
-    entries: &[Entry],
-    deepest: u32,
-    meter: &Meter,
-) -> Core {
-    let cut = cut_after(entries, deepest);
-    let observes = |entry: &Entry| {
-        let operation = &operations[entry.op as usize];
-        model.only_observes(&Call::from(operation))
+/// Tries whether a few operations are impossible alone.
+struct Trials<'a, M> {
+    model: &'a M,
+    question: &'a Question<'a>,
+    /// For models of elements, those that somebody puts in.
+    added: Option<Added<'a>>,
+}
+
+impl<'a, M: Model> Trials<'a, M> {
+    fn new(model: &'a M, question: &'a Question<'a>) -> Trials<'a, M> {
+        let elements = Leave::of(question) == Leave::Elements;
+        let added = elements.then(|| Added::of(question.operations, question.entries));
+        Trials { model, question, added }
+    }
+
+    /// Returns whether they are. Out of budget, it says no.
+    fn impossible(&self, trial: &[Relaxed]) -> bool {
+        let question = self.question;
+        let mut operations: Vec<Operation> =
+            trial.iter().map(|relaxed| relaxed.operation(question.operations)).collect();
+        if let Some(added) = &self.added {
+            added.project(&mut operations);
+        }
+        let entries: Vec<Entry> =
+            (0..).zip(trial).map(|(n, relaxed)| Entry { op: n, ..relaxed.entry }).collect();
+        let found = run(&operations, self.model, &entries, question.meter).0;
+        matches!(found, Ok(Found::Nothing { .. }))
+    }
+}
+
+/// Shrinks what is impossible, for as long as the budget allows, and tells it.
+fn explain<M: Model>(model: &M, question: &Question<'_>, start: Vec<Relaxed>) -> Core {
+    let operations = question.operations;
+    let trials = Trials::new(model, question);
+    let mut relaxing = Relaxing {
+        operations,
+        leave: Leave::of(question),
+        observes: &|entry| model.only_observes(&Call::from(&operations[entry.op as usize])),
+        impossible: &mut |trial| trials.impossible(trial),
     };
-    let mut impossible = |trial: &[Entry]| {
-        matches!(run(operations, model, trial, meter).0, Ok(Found::Nothing { .. }))
-    };
-    let small = minimise(operations, &cut, rules.leave(), &observes, &mut impossible);
-    let kept = small.iter().map(|entry| CoreOperation::of(operations, *entry)).collect();
-    story::tell(kept)
+    let small = relaxing.minimise(start);
+    story::tell(small.iter().map(|relaxed| CoreOperation::of(operations, *relaxed)).collect())
 }
 
 /// Cuts a part behind a mark that no attempt passes: what was invoked later is left out, what returned later becomes

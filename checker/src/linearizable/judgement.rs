@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use squall_history::{Claim, F, History, Key, Operation, Outcome};
 
-use super::part::{Entry, NEVER, constrains};
+use super::core::Relaxed;
+use super::part::{NEVER, constrains};
 use super::positions::Positions;
 use super::reading::Reading;
 use super::{story, worst};
@@ -95,15 +96,19 @@ pub struct CoreOperation {
     pub invoked: u32,
     /// Its return; `None` where the contradiction stands even if it took effect at any later time, or never.
     pub returned: Option<u32>,
+    /// The contradiction stands whatever this cas compared with: only what it left counts.
+    pub blind: bool,
 }
 
 impl CoreOperation {
-    pub(super) fn of(operations: &[Operation], entry: Entry) -> CoreOperation {
+    pub(super) fn of(operations: &[Operation], relaxed: Relaxed) -> CoreOperation {
+        let Relaxed { entry, blind } = relaxed;
         CoreOperation {
             index: entry.op as usize,
             operation: operations[entry.op as usize].clone(),
             invoked: entry.inv,
             returned: (entry.ret != NEVER).then_some(entry.ret),
+            blind,
         }
     }
 }

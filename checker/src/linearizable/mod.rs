@@ -5,15 +5,24 @@
 
 pub(crate) mod part;
 
+mod core;
+mod counter;
 mod decide;
 mod judgement;
+mod list_append;
+mod lock;
 mod minimise;
 mod positions;
+mod product;
+mod queue;
 mod reading;
+mod register;
 mod search;
+mod set;
 mod space;
 mod story;
 mod timeline;
+mod values;
 
 use rayon::prelude::*;
 use squall_history::{History, Value};
@@ -26,7 +35,7 @@ pub use judgement::{Core, CoreOperation, Coverage, Finding, Judgement, KeyJudgem
 pub use positions::Positions;
 pub use reading::{FailedCas, NilRead, Reading};
 
-use decide::{Decided, Rules};
+use decide::{Decided, Question, Rules};
 use part::Part;
 
 /// Judges a history against a built-in model.
@@ -62,8 +71,9 @@ pub fn judge(history: &History, model: ModelKind, reading: &Reading, budget: &Bu
     }
     let seeded = Seeded { kind: model, initial: &reading.initial };
     let mut judgement =
-        with_rules(history, &seeded, Rules::of(model), model.name(), reading, &meter);
-    judgement.positions = positions::judge(history, &seeded, Rules::of(model), reading, &meter);
+        with_rules(history, &seeded, Rules::Builtin(model), model.name(), reading, &meter);
+    judgement.positions =
+        positions::judge(history, &seeded, Rules::Builtin(model), reading, &meter);
     judgement
 }
 
@@ -101,7 +111,7 @@ fn with_rules<M: Model>(
         return Judgement { coverage, ..Judgement::unknown(name, reading, why, meter) };
     }
     let parts = part::split(history, reading, model.keys_are_independent());
-    let keys = decide_all(history, model, rules, &parts, meter);
+    let keys = decide_all(history, model, rules, &parts, &reading.initial, meter);
     Judgement::of(name, reading, coverage, keys, meter)
 }
 
@@ -111,14 +121,19 @@ fn decide_all<M: Model>(
     model: &M,
     rules: Rules,
     parts: &[Part],
+    initial: &Value,
     meter: &Meter,
 ) -> Vec<KeyJudgement> {
+    let operations = history.operations();
     let mut order: Vec<usize> = (0..parts.len()).collect();
     order.sort_by_key(|n| std::cmp::Reverse(parts[*n].entries.len()));
     let mut decided: Vec<(usize, Decided)> = order
         .into_par_iter()
         .with_max_len(1)
-        .map(|n| (n, decide::decide(history.operations(), model, rules, &parts[n], meter)))
+        .map(|n| {
+            let entries = &parts[n].entries;
+            (n, decide::decide(model, &Question { operations, entries, rules, initial, meter }))
+        })
         .collect();
     decided.sort_by_key(|(n, _)| *n);
     let key = |part: &Part| part.key.clone();

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 
 use squall_history::{Claim, History, Operation, Outcome};
 
-use super::decide::{Rules, decide};
+use super::core::Relaxed;
+use super::decide::{Question, Rules, decide};
 use super::judgement::{CoreOperation, Finding};
 use super::part::{Entry, NEVER, Part, split};
 use super::reading::Reading;
@@ -100,7 +101,7 @@ pub(super) fn judge<M: Model>(
         return found;
     }
     for part in &parts {
-        if let Some(found) = against_model(operations, model, rules, part, &place, meter) {
+        if let Some(found) = against_model(operations, model, rules, reading, part, &place, meter) {
             return found;
         }
     }
@@ -152,7 +153,8 @@ fn backwards(operations: &[Operation], first: Entry, second: Entry) -> Positions
         b.process,
         pos(b)
     );
-    let operations = [first, second].map(|entry| CoreOperation::of(operations, entry)).into();
+    let operations =
+        [first, second].map(|entry| CoreOperation::of(operations, Relaxed::whole(entry))).into();
     Positions::Contradict { contradiction, operations }
 }
 
@@ -161,6 +163,7 @@ fn against_model<M: Model>(
     operations: &[Operation],
     model: &M,
     rules: Rules,
+    reading: &Reading,
     part: &Part,
     place: &impl Fn(&Entry) -> Option<Place>,
     meter: &Meter,
@@ -171,9 +174,10 @@ fn against_model<M: Model>(
     if let Some(found) = same_place(operations, &placed) {
         return Some(found);
     }
-    let timed =
-        Part { key: part.key.clone(), entries: retimed(operations, model, part, &placed, place) };
-    let decided = decide(operations, model, rules, &timed, meter).judgement(None);
+    let entries = retimed(operations, model, part, &placed, place);
+    let initial = &reading.initial;
+    let question = Question { operations, entries: &entries, rules, initial, meter };
+    let decided = decide(model, &question).judgement(None);
     match decided.finding {
         Finding::Linearizable(_) => None,
         Finding::Unknown(why) => Some(Positions::Unknown(why)),
@@ -189,7 +193,8 @@ fn against_model<M: Model>(
 /// Finds two changes of one key at the same position.
 fn same_place(operations: &[Operation], placed: &[(Place, Entry)]) -> Option<Positions> {
     let clash = placed.windows(2).find(|pair| pair[0].0 == pair[1].0 && !pair[0].0.1)?;
-    let pair = [clash[0].1, clash[1].1].map(|entry| CoreOperation::of(operations, entry));
+    let pair =
+        [clash[0].1, clash[1].1].map(|entry| CoreOperation::of(operations, Relaxed::whole(entry)));
     let contradiction = format!(
         "{} and {} both took effect at position {}",
         story::short(&pair[0]),

@@ -209,6 +209,8 @@ impl Model for ModelKind {
             // What finds the queue empty takes nothing from it.
             (F::Dequeue | F::Pop, Outcome::Ok(Value::Nil)) => true,
             (F::Remove, Outcome::Ok(Value::Nil)) => *self == ModelKind::UnorderedQueue,
+            // A cas to what was there leaves it there.
+            (F::Cas, _) => call.op.value.as_pair().is_some_and(|(from, to)| from == to),
             (F::Release, _) => *self == ModelKind::Fencing,
             (F::Txn, outcome) => txn::only_reads(call.op, outcome),
             _ => false,

@@ -15,8 +15,10 @@ use std::hash::Hash;
 
 use squall_history::{Op, Operation, Outcome, Process};
 
+pub(crate) use counter::amount;
 pub(crate) use kind::Seeded;
 pub use kind::{ModelKind, UnknownModel};
+pub(crate) use txn::{keys_of, writes_of};
 
 /// What a model is asked about: who did what, and how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

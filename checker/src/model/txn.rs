@@ -91,3 +91,25 @@ pub(super) fn initial(map: &Value) -> Value {
     }
     Value::Map(pairs.into())
 }
+
+/// Returns the keys of the registers that an operation touches.
+pub(crate) fn keys_of(op: &Op) -> Vec<Value> {
+    if op.f != F::Txn {
+        return vec![op.key.as_ref().map_or(Value::Nil, |key| Value::Text(key.0.clone()))];
+    }
+    let items = op.value.as_list().unwrap_or(&[]).iter().filter_map(micro);
+    let mut keys: Vec<Value> = items
+        .map(|item| match item {
+            Micro::Read(key, _) | Micro::Write(key, _) => key.clone(),
+        })
+        .collect();
+    keys.sort();
+    keys.dedup();
+    if keys.is_empty() { vec![Value::Nil] } else { keys }
+}
+
+/// Returns a transaction without its reads.
+pub(crate) fn writes_of(value: &Value) -> Value {
+    let writes = |item: &&Value| matches!(micro(item), Some(Micro::Write(..)));
+    Value::list(value.as_list().unwrap_or(&[]).iter().filter(writes).cloned())
+}
