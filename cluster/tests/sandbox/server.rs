@@ -1,7 +1,7 @@
 //! A node for tests: it says on demand whom it reaches and whom it heard.
 //!
 //! ```text
-//! port 7000   TCP, one line a request: `tcp IP`, `udp IP WORD`, `heard WORD`, `boot`; UDP, words from other nodes
+//! port 7000   TCP, one line a request: `tcp IP MILLIS`, `udp IP WORD`, `heard WORD`, `boot`; UDP, words from other nodes
 //! port 7001   TCP, accepts and says `hi`
 //! ```
 
@@ -18,9 +18,6 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// Where it is asked.
 pub(crate) const ASK: u16 = 7000;
 const GREET: u16 = 7001;
-
-/// How long a dial over a link that is cut is tried.
-const DIAL: Duration = Duration::from_millis(150);
 
 type Heard = Arc<Mutex<BTreeSet<String>>>;
 
@@ -93,7 +90,7 @@ fn answer(stream: &TcpStream, heard: &Heard, udp: &UdpSocket) {
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
         let words: Vec<&str> = line.split(' ').collect();
         let said = match words.as_slice() {
-            ["tcp", ip] => if is_greeted(ip) { "yes" } else { "no" }.to_owned(),
+            ["tcp", ip, millis] => is_greeted(ip, millis.parse().unwrap()).to_string(),
             ["udp", ip, word] => {
                 udp.send_to(word.as_bytes(), format!("{ip}:{ASK}")).unwrap();
                 "sent".to_owned()
@@ -109,10 +106,11 @@ fn answer(stream: &TcpStream, heard: &Heard, udp: &UdpSocket) {
     }
 }
 
-fn is_greeted(ip: &str) -> bool {
+fn is_greeted(ip: &str, within_ms: u64) -> bool {
+    let within = Duration::from_millis(within_ms);
     let address: SocketAddr = format!("{ip}:{GREET}").parse().unwrap();
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, DIAL) else { return false };
-    stream.set_read_timeout(Some(DIAL)).unwrap();
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, within) else { return false };
+    stream.set_read_timeout(Some(within)).unwrap();
     let mut greeting = [0; 2];
     stream.read_exact(&mut greeting).is_ok() && &greeting == b"hi"
 }
