@@ -3,11 +3,17 @@
 //! A fact is written after it is durable where it claims durability, and before the message that reveals it is sent.
 //! `docs/trace.md` explains the format for the author of another Raft.
 
+mod flat;
+mod read;
+
 use std::fmt;
 
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::NodeName;
+
+pub use read::{Missing, ReadError, Reader, Survey, Trace, read};
 
 /// The name and version in the first line.
 pub const FORMAT: &str = "trace/1";
@@ -30,7 +36,7 @@ pub struct Header {
 }
 
 /// One line after the first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
     /// Counted without gaps within a boot, from 0.
     pub seq: u64,
@@ -71,16 +77,31 @@ impl Serialize for Epoch {
 
 impl<'de> Deserialize<'de> for Epoch {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Epoch, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a term: a number, or a pair of numbers")]
-        enum Form {
-            Number(u64),
-            Pair(u64, u64),
+        deserializer.deserialize_any(EpochForm)
+    }
+}
+
+struct EpochForm;
+
+impl<'de> Visitor<'de> for EpochForm {
+    type Value = Epoch;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a term: a number, or a pair of numbers")
+    }
+
+    fn visit_u64<E>(self, term: u64) -> Result<Epoch, E> {
+        Ok(Epoch(term, 0))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Epoch, A::Error> {
+        let missing = |n| A::Error::invalid_length(n, &self);
+        let term = pair.next_element()?.ok_or_else(|| missing(0))?;
+        let minor = pair.next_element()?.ok_or_else(|| missing(1))?;
+        match pair.next_element::<serde::de::IgnoredAny>()? {
+            None => Ok(Epoch(term, minor)),
+            Some(_) => Err(missing(3)),
         }
-        Ok(match Form::deserialize(deserializer)? {
-            Form::Number(term) => Epoch(term, 0),
-            Form::Pair(term, minor) => Epoch(term, minor),
-        })
     }
 }
 
@@ -102,10 +123,23 @@ impl Serialize for EntryHash {
 
 impl<'de> Deserialize<'de> for EntryHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<EntryHash, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map(EntryHash).map_err(|_| {
-            serde::de::Error::custom(format!("expected 16 hex digits, found {text:?}"))
-        })
+        deserializer.deserialize_str(HexDigits)
+    }
+}
+
+struct HexDigits;
+
+impl Visitor<'_> for HexDigits {
+    type Value = EntryHash;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("16 hex digits")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EntryHash, E> {
+        u64::from_str_radix(text, 16)
+            .map(EntryHash)
+            .map_err(|_| E::custom(format!("expected 16 hex digits, found {text:?}")))
     }
 }
 
@@ -336,3 +370,6 @@ pub enum TraceEvent {
 fn is_false(flag: &bool) -> bool {
     !flag
 }
+
+#[cfg(test)]
+mod tests;
