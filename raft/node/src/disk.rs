@@ -38,7 +38,7 @@ enum Record {
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// The kernel could not do it.
-    #[error("failed to {what} {path}")]
+    #[error("failed to {what} {path}: {source}")]
     Io {
         /// What was being done.
         what: &'static str,
