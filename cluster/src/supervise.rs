@@ -1,5 +1,6 @@
 //! One node's process: started, watched, stopped, let go on, killed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -445,10 +446,18 @@ fn signal_line(signal: Signal, pids: &[nix::unistd::Pid]) -> String {
 /// Returns the shell's words for a start.
 fn shell_line(plan: &NodePlan, invocation: &Invocation) -> String {
     let env = invocation.env.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
-    let argv = invocation.argv.iter().map(|word| quoted(word));
+    let argv = invocation.argv.iter().map(|word| quoted(&outside(word)));
     let words: Vec<String> = env.chain(argv).collect();
     let dir = quoted(&plan.data.display().to_string());
     format!("cd {dir} && {} # {}", words.join(" "), plan.name)
+}
+
+/// In a shell, `/proc/self/exe` would be the shell.
+fn outside(word: &str) -> Cow<'_, str> {
+    match (word, std::env::current_exe()) {
+        ("/proc/self/exe", Ok(ours)) => ours.display().to_string().into(),
+        _ => word.into(),
+    }
 }
 
 fn quoted(word: &str) -> String {
@@ -468,6 +477,12 @@ mod tests {
         assert_eq!(quoted("--listen=10.77.0.1:7000"), "--listen=10.77.0.1:7000");
         assert_eq!(quoted("it's 1 word"), r"'it'\''s 1 word'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn our_own_executable_is_named_by_its_path() {
+        assert_eq!(outside("/proc/self/exe"), std::env::current_exe().unwrap().to_string_lossy());
+        assert_eq!(outside("etcd"), "etcd");
     }
 
     #[test]
