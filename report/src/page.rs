@@ -9,6 +9,9 @@ use crate::recorded::Recorded;
 use crate::svg::TimeAxis;
 use crate::{figures, lanes, summary, timeline};
 
+/// The longest sentence about one operation; the file has the rest.
+const SENTENCE: usize = 200;
+
 /// The page as the template sees it. Strings are escaped by the template; figures are SVG that escaped its own.
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -162,7 +165,7 @@ fn failing(
                 "{}: process {}{node}: {}",
                 operation.invoke_time,
                 operation.process,
-                timeline::label(operation)
+                timeline::cut(&timeline::label(operation), SENTENCE)
             )
         })
         .collect();

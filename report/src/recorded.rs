@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use squall_checker::RunVerdict;
 use squall_history::schedule::{self, Timeline};
-use squall_history::{History, Manifest, RunDir, RunDirError, jsonl};
+use squall_history::{History, Manifest, RunDir, RunDirError, jsonl, trace};
 
 use crate::lanes::Lane;
 
@@ -91,8 +91,30 @@ fn read_timeline(run: &RunDir) -> Result<Timeline, ReportError> {
     Ok(Timeline::from_lines(&read.lines))
 }
 
-fn read_lanes(_run: &RunDir, manifest: &Manifest) -> Result<Vec<Lane>, ReportError> {
-    Ok(manifest.nodes.iter().cloned().map(Lane::new).collect())
+fn read_lanes(run: &RunDir, manifest: &Manifest) -> Result<Vec<Lane>, ReportError> {
+    let origin = manifest.monotonic_origin;
+    let seconds = |time: u64| time.saturating_sub(origin) as f64 / 1e9;
+    let mut lanes: Vec<Lane> = manifest.nodes.iter().cloned().map(Lane::new).collect();
+    for path in run.traces()? {
+        let unreadable = |error: trace::ReadError| ReportError::Other {
+            path: path.clone(),
+            why: error.to_string(),
+        };
+        // Line by line: a trace of a busy run is larger than all else together.
+        let reader = trace::Reader::open(&path).map_err(unreadable)?;
+        let node = reader.header().node.clone();
+        let Some(lane) = lanes.iter_mut().find(|lane| lane.node == node) else { continue };
+        let mut last = None;
+        for line in reader {
+            let (_, line) = line.map_err(unreadable)?;
+            lane.feed(seconds(line.time), &line.event);
+            last = Some(seconds(line.time));
+        }
+        if let Some(last) = last {
+            lane.ends(last);
+        }
+    }
+    Ok(lanes)
 }
 
 /// Writes `report.html` and `junit.xml` of a run, and returns where the page stands.

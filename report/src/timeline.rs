@@ -8,6 +8,8 @@ use crate::svg::{Figure, LEFT, TimeAxis, WIDTH};
 /// How many operations a drawing holds; the core always, and its neighbours in time.
 const MOST: usize = 60;
 const ROW: f64 = 22.0;
+/// The longest label beside a bar; the tooltip has the rest.
+const LABEL: usize = 44;
 
 /// An operation, and whether it belongs to the core of the violation.
 pub(crate) struct Drawn<'a> {
@@ -70,9 +72,9 @@ pub(crate) fn draw(drawn: &[Drawn<'_>], bands: &[Band], end: f64) -> String {
             let class = format!("op {} {}", outcome_word(d.operation), core_word(d.core));
             figure.rect(&class, (x1, y), (x2 - x1, ROW - 5.0), &describe(d.operation));
             let (x, anchor) =
-                if x1 > WIDTH - 160.0 { (x2 - 3.0, "end") } else { (x1 + 3.0, "start") };
+                if x1 > WIDTH - 320.0 { (x2 - 3.0, "end") } else { (x1 + 3.0, "start") };
             if d.core {
-                figure.text("label", (x, y + 12.5), anchor, &label(d.operation));
+                figure.text("label", (x, y + 12.5), anchor, &cut(&label(d.operation), LABEL));
             }
         }
     }
@@ -89,6 +91,18 @@ fn outcome_word(operation: &Operation) -> &'static str {
         Outcome::Fail { .. } => "fail",
         Outcome::Info { .. } => "info",
     }
+}
+
+/// Cuts a text in its middle, where a long list is least telling: what was appended last stands at its end.
+pub(crate) fn cut(text: &str, longest: usize) -> String {
+    let length = text.chars().count();
+    if length <= longest {
+        return text.to_owned();
+    }
+    let half = longest / 2;
+    let head: String = text.chars().take(half).collect();
+    let tail: String = text.chars().skip(length - half).collect();
+    format!("{head} … {tail}")
 }
 
 /// Returns the operation with its answer, in as few words as possible: `read 7 → 4`.
@@ -114,4 +128,52 @@ fn describe(operation: &Operation) -> String {
         operation.invoke_time,
         operation.invoke_line
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use squall_history::{Event, History, Invoke, Nanos, Op, Process, Return, Value};
+
+    fn history() -> History {
+        let events = (0..200u64).flat_map(|n| {
+            let op = Op::write("7", n as i64);
+            let (time, process) = (Nanos(n * 10), Process(n % 4));
+            let outcome = Outcome::Ok(Value::Int(n as i64));
+            let invoke = Invoke { time, process, op, node: None, request: None };
+            let ret = Return { time: Nanos(n * 10 + 5), process, outcome, pos: None };
+            [Event::Invoke(invoke), Event::Return(ret)]
+        });
+        History::from_events(events).expect("a history")
+    }
+
+    #[test]
+    fn the_core_is_drawn_with_its_neighbours_and_no_more() {
+        let history = history();
+        let drawn = pick(history.operations(), Some("7"), &[201, 203]);
+        assert!(drawn.len() <= MOST + 1, "{}", drawn.len());
+        assert_eq!(drawn.iter().filter(|drawn| drawn.core).count(), 2);
+    }
+
+    #[test]
+    fn a_core_that_is_far_apart_is_drawn_alone() {
+        let history = history();
+        let drawn = pick(history.operations(), None, &[1, 399]);
+        assert_eq!(drawn.len(), 2);
+    }
+
+    #[test]
+    fn hostile_values_never_become_markup() {
+        let op = Op::write("<script>", "</svg><script>alert(1)</script>");
+        let invoke = Invoke { time: Nanos(1), process: Process(0), op, node: None, request: None };
+        let history = History::from_events([Event::Invoke(invoke)]).expect("a history");
+        let svg = draw(&pick(history.operations(), None, &[1]), &[], 1.0);
+        assert!(!svg.contains("<script"), "{svg}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_in_the_middle() {
+        assert_eq!(cut("0123456789", 4), "01 … 89");
+        assert_eq!(cut("0123", 4), "0123");
+    }
 }
