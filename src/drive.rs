@@ -25,6 +25,9 @@ use crate::recorder::{Counts, Recorder};
 /// How clients behave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
+    /// How long a worker rests after a failure: a node that refuses does so in microseconds, and would else be asked
+    /// thousands of times a second.
+    pub(crate) rest: Duration,
     /// Operations a second over all workers; none for as fast as they are answered.
     pub rate: Option<u32>,
     /// How long a client waits for an answer.
@@ -61,13 +64,10 @@ struct Worker {
     connections: BTreeMap<NodeName, Box<dyn Client>>,
     busy: bool,
     done: bool,
-    /// A node that refuses answers in microseconds; without a rest a worker would ask it thousands of times a second.
     rests_until: Instant,
 }
 
 impl Worker {
-    const REST: Duration = Duration::from_millis(20);
-
     fn is_idle(&self, now: Instant) -> bool {
         !self.busy && !self.done && self.rests_until <= now
     }
@@ -103,6 +103,11 @@ impl Driver {
             .collect();
         let (counts, _) = watch::channel(Counts::default());
         Driver { clock, connect, recorder, workers, pace, counts, first_ack: None, first: 0 }
+    }
+
+    /// Changes how clients behave from now on.
+    pub(crate) fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 
     /// Returns a view of the outcomes, for progress and triggers.
@@ -253,7 +258,7 @@ impl Driver {
         match &ret.outcome {
             Outcome::Ok(_) => self.first_ack = self.first_ack.or(Some(returned)),
             Outcome::Fail { error, .. } if error.is_precondition() => {}
-            Outcome::Fail { .. } => worker.rests_until = Instant::now() + Worker::REST,
+            Outcome::Fail { .. } => worker.rests_until = Instant::now() + self.pace.rest,
             Outcome::Info { .. } => {
                 worker.process = self.recorder.fresh_process();
                 worker.connections.clear();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use squall_cluster::{
-    Cluster, ClusterError, DataDirs, Direct, Firewall, Means, Network, PlainDirs, Sandbox,
-    Sandboxed, Tcp, address, choose,
+    Cluster, ClusterError, DataDirs, Direct, Firewall, LeaderProbe, Means, Network, PlainDirs,
+    Sandbox, Sandboxed, Tcp, address, choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, SystemInfo};
@@ -29,6 +29,11 @@ use crate::{stall, test};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
+/// How long a worker rests after a failure during the load, and during the final reads, whose attempts are counted.
+const REST: Duration = Duration::from_millis(20);
+const FINAL_REST: Duration = Duration::from_millis(200);
+/// How long the healed system has to elect a leader before the final reads begin all the same.
+const LEADER: Duration = Duration::from_secs(10);
 /// How long nodes have to end when asked.
 const STOP: Duration = Duration::from_secs(2);
 
@@ -139,7 +144,7 @@ impl<'a> Run<'a> {
         let clock = self.clock;
         let world = World {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
-            leader,
+            leader: Arc::clone(&leader),
             clock: Arc::new(move || clock.now()),
         };
         let mut driver = self.driver(connect)?;
@@ -158,6 +163,7 @@ impl<'a> Run<'a> {
 
         // 6. Final reads of every key through every node.
         self.progress.step("reading every key through every node");
+        await_leader(&*leader).await;
         self.manifest.moments.final_reads = Some(self.clock.now());
         let left = self.final_reads(&mut driver, &load.keys()).await?;
         if left > 0 {
@@ -223,9 +229,13 @@ impl<'a> Run<'a> {
             .and_then(Recorder::new)
             .with_context(|| format!("failed to write {}", path.display()))
             .map_err(Failure::harness)?;
-        let pace =
-            Pace { rate: Some(self.spec.args.rate), client_timeout: self.spec.args.client_timeout };
+        let pace = self.pace(REST);
         Ok(Driver::new(self.clock, connect, recorder, self.spec.concurrency, pace))
+    }
+
+    fn pace(&self, rest: Duration) -> Pace {
+        let args = &self.spec.args;
+        Pace { rest, rate: Some(args.rate), client_timeout: args.client_timeout }
     }
 
     fn load(&self) -> Result<Box<dyn Load>, Failure> {
@@ -302,6 +312,7 @@ impl<'a> Run<'a> {
         driver: &mut Driver,
         keys: &[squall_history::Key],
     ) -> Result<usize, Failure> {
+        driver.set_pace(self.pace(FINAL_REST));
         let mut reads: FinalReads = final_reads(keys, &self.nodes, self.spec.concurrency);
         let (_stop, stopped) = watch::channel(false);
         driver
@@ -321,6 +332,14 @@ impl<'a> Run<'a> {
             .discard()
             .context("failed to remove the nodes' data")
             .map_err(Failure::harness)
+    }
+}
+
+/// Waits until somebody leads.
+async fn await_leader(probe: &dyn LeaderProbe) {
+    let until = Instant::now() + LEADER;
+    while Instant::now() < until && probe.leader().await.is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
