@@ -62,7 +62,7 @@ impl Config {
             retry_ticks: ticks(RETRY, tick),
             read_ticks: ticks(READ_TIMEOUT, tick),
             max_entries: 128,
-            max_inflight: 8,
+            max_inflight: 4,
             pre_vote: true,
             check_quorum: true,
         }

@@ -183,9 +183,13 @@ impl Raft {
         let own = self.rules.hard_state_after(self.hard_state, request.term);
         let vote_granted =
             !self.hears_leader() && self.rules.grants_vote(&request, own, self.log.last());
-        let term = if vote_granted { request.term } else { self.term() };
         let reply = Message::RequestVoteReply { vote_granted, pre_vote: true };
-        self.send_now_in(term, request.candidate, reply);
+        if vote_granted {
+            self.send_now_in(request.term, request.candidate, reply);
+        } else {
+            // It shows the own term, which may not be durable yet.
+            self.send(request.candidate, reply);
+        }
     }
 
     /// Votes, or refuses (paper Figure 2, RequestVote).

@@ -21,7 +21,7 @@ use crate::rules::ReadPath;
 use crate::types::{Index, NodeId, Term, Token};
 
 /// How many rounds may be under way. Reads that come while all are share the next one.
-const MAX_ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = 2;
 
 /// Who wants to know the read index.
 #[derive(Clone, Copy, Debug)]

@@ -81,15 +81,15 @@ impl Judge {
                 }
             }
         }
-        record.effects.send_now.iter().try_for_each(|envelope| self.on_sent(envelope))
+        let server = &servers[record.node.0 as usize - 1];
+        record.effects.send_now.iter().try_for_each(|envelope| self.on_sent(envelope, server))
     }
 
     /// Judges a step when what it must persist is durable: what it promised, applied and answered.
     pub(super) fn on_durable(&mut self, record: &StepRecord, server: &Server) -> Verdict {
         self.on_entries(record.prev.term, &record.effects.persist.append)?;
         for envelope in &record.effects.send {
-            check_acknowledgement(envelope, server)?;
-            self.on_sent(envelope)?;
+            self.on_sent(envelope, server)?;
         }
         record.effects.apply.iter().try_for_each(|entry| self.on_applied(record.node, entry))?;
         record.effects.answer.iter().try_for_each(|answer| self.on_answer(record, answer, server))
@@ -148,7 +148,9 @@ impl Judge {
         Ok(())
     }
 
-    fn on_sent(&mut self, envelope: &Envelope) -> Verdict {
+    /// A message leaves: what it promises is on its sender's disk, and agrees with all that was promised before.
+    fn on_sent(&mut self, envelope: &Envelope, server: &Server) -> Verdict {
+        check_promise(envelope, server)?;
         match &envelope.message {
             Message::AppendEntries { prev_log_term, entries, .. } => {
                 self.on_entries(*prev_log_term, entries)
@@ -235,15 +237,28 @@ fn check_commit_rule(index: Index, term: Term, log: &Log) -> Verdict {
     broken("commit-rule", format!("{index} is committed by counting in term {term}"))
 }
 
-/// An acknowledgement promises what the disk holds (Figure 2).
-fn check_acknowledgement(envelope: &Envelope, server: &Server) -> Verdict {
-    let Message::AppendEntriesAccepted { match_index, .. } = envelope.message else {
-        return Ok(());
+/// A message promises only what its sender's disk holds (Figure 2): its term, a vote, acknowledged entries.
+fn check_promise(envelope: &Envelope, server: &Server) -> Verdict {
+    let disk = &server.disk;
+    let voted = |candidate| {
+        disk.hard_state.term > envelope.term || disk.hard_state.voted_for == Some(candidate)
     };
-    let durable = server.disk.last_index();
-    if match_index <= durable {
+    let kept = match &envelope.message {
+        // A pre-vote speaks of a term that nobody is in yet.
+        Message::RequestVote { pre_vote: true, .. }
+        | Message::RequestVoteReply { pre_vote: true, vote_granted: true } => return Ok(()),
+        Message::RequestVote { pre_vote: false, .. } => voted(envelope.from),
+        Message::RequestVoteReply { pre_vote: false, vote_granted: true } => voted(envelope.to),
+        Message::AppendEntriesAccepted { match_index, .. } => *match_index <= disk.last_index(),
+        Message::RequestVoteReply { vote_granted: false, .. }
+        | Message::AppendEntries { .. }
+        | Message::AppendEntriesRejected { .. }
+        | Message::ReadIndex { .. }
+        | Message::ReadIndexReply { .. } => true,
+    };
+    if kept && disk.hard_state.term >= envelope.term {
         return Ok(());
     }
-    let detail = format!("{} acknowledges {match_index}, durable is {durable}", envelope.from);
-    broken("ack-not-beyond-durable", detail)
+    let detail = format!("{envelope:?} leaves, and the disk has {:?}", disk.hard_state);
+    broken("durable-before-sent", detail)
 }

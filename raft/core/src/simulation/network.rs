@@ -83,5 +83,6 @@ impl Network {
         self.plan.duplication = 0.0;
         self.plan.slow = 0.0;
         self.plan.delay_us = self.plan.delay_us.min(2_000);
+        self.busy_until.clear();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::StepRecord;
 use crate::config::Recovered;
 use crate::effects::{Effects, Input, Persist};
+use crate::invariants::{self, Before, Broken};
 use crate::raft::Raft;
 use crate::rules::Rules;
 use crate::types::{Entry, HardState, Index, NodeId, Position, Term};
@@ -44,6 +45,8 @@ pub(super) struct Server {
     config: Config,
     rules: Arc<dyn Rules>,
     pub(super) raft: Option<Raft>,
+    /// What the laws between two states need of the last one.
+    before: Option<Before>,
     pub(super) disk: Disk,
     /// How often it was started, counted from 0.
     pub(super) boot: u32,
@@ -63,6 +66,7 @@ impl Server {
             config,
             rules,
             raft: None,
+            before: None,
             disk: Disk::default(),
             boot: 0,
             applied: Index(0),
@@ -84,7 +88,9 @@ impl Server {
             entries: self.disk.entries.clone(),
         };
         let rules = Arc::clone(&self.rules);
-        self.raft = Some(Raft::new(self.config.clone(), rules, recovered.clone(), seed));
+        let raft = Raft::new(self.config.clone(), rules, recovered.clone(), seed);
+        self.before = Some(Before::of(&raft));
+        self.raft = Some(raft);
         self.applied = Index(0);
         recovered
     }
@@ -123,6 +129,20 @@ impl Server {
         let after = raft.status();
         let (node, boot) = (self.config.id, self.boot);
         Some(StepRecord { node, boot, time, before, input: kept, effects, after, prev })
+    }
+
+    /// Checks the laws that concern this server alone, after a step.
+    pub(super) fn check(&mut self, record: &StepRecord) -> Result<(), Broken> {
+        let (Some(raft), Some(before)) = (&self.raft, &mut self.before) else { return Ok(()) };
+        let persist = &record.effects.persist;
+        if persist.append.is_empty() && persist.truncate_from.is_none() {
+            let verdict = invariants::check_quiet_step(before, raft);
+            before.renew(raft);
+            return verdict;
+        }
+        let verdict = invariants::check_state(raft).and(invariants::check_step(before, raft));
+        *before = Before::of(raft);
+        verdict
     }
 
     /// Queues a step's effects behind those that wait already.

@@ -16,7 +16,7 @@ use super::plan::{Plan, Stream, TICK_US, stream};
 use super::server::Server;
 use super::{Observer, Report, Scenario, StepRecord, Violation};
 use crate::effects::{Answer, Input};
-use crate::invariants::{self, Before, Broken};
+use crate::invariants::Broken;
 use crate::message::Envelope;
 use crate::types::{NodeId, Token};
 
@@ -208,11 +208,10 @@ impl World<'_> {
 
     fn step(&mut self, node: NodeId, input: Input) {
         let (now, server) = (self.now, &mut self.servers[node.0 as usize - 1]);
-        let Some(before) = server.raft.as_ref().map(Before::of) else { return };
         let Some(record) = server.step(now, input) else { return };
         self.report.steps += 1;
         self.observer.on_step(&record);
-        self.check_step(&before, &record);
+        self.check_step(&record);
         for envelope in &record.effects.send_now {
             self.transmit(envelope);
         }
@@ -221,10 +220,9 @@ impl World<'_> {
         self.work_off(node);
     }
 
-    fn check_step(&mut self, before: &Before, record: &StepRecord) {
+    fn check_step(&mut self, record: &StepRecord) {
+        let local = self.server_mut(record.node).check(record);
         let Some(raft) = &self.servers[record.node.0 as usize - 1].raft else { return };
-        let local =
-            invariants::check_state(raft).and_then(|()| invariants::check_step(before, raft));
         let global = self.judge.on_step(record, raft.log(), &self.servers);
         self.note(global);
         self.note(local);

@@ -6,13 +6,16 @@ use super::World;
 use crate::invariants::Broken;
 use crate::raft::Status;
 use crate::simulation::server::Server;
-use crate::types::Index;
+use crate::types::{Index, Term};
 
 /// After the storm, the cluster gets so long to recover, in simulated microseconds. With one entry a message and a
 /// long backlog it needs some of it.
 const CALM_US: u64 = 20_000_000;
-/// How often one looks whether it has.
+/// The first look comes when even the longest pause and the slowest message are over; then so often.
+const FIRST_LOOK_US: u64 = 1_000_000;
 const LOOK_US: u64 = 250_000;
+/// Twice the longest election timeout: so long the leader must keep its term.
+const STABLE_US: u64 = 600_000;
 
 impl World<'_> {
     pub(super) fn calm_down(&mut self) {
@@ -28,17 +31,28 @@ impl World<'_> {
 
     pub(super) fn await_recovery(&mut self) {
         let (deadline, storm_end) = (self.now + CALM_US, self.judge.committed_index());
+        self.run_until(self.now + FIRST_LOOK_US);
         while self.goes_on() {
-            self.run_until(self.now + LOOK_US);
-            let recovered = self.check_recovery(storm_end);
-            if recovered.is_ok() {
-                return;
-            }
-            if self.now >= deadline {
-                self.note(recovered);
-                return;
+            match self.check_recovery(storm_end) {
+                Ok(()) => return self.check_stability(),
+                Err(stuck) if self.now >= deadline => return self.note(Err(stuck)),
+                Err(_) => self.run_until(self.now + LOOK_US),
             }
         }
+    }
+
+    /// Whether the leader is left in peace: nobody has a reason to stand.
+    fn check_stability(&mut self) {
+        let terms = self.terms();
+        self.run_until(self.now + STABLE_US);
+        if self.goes_on() && self.terms() != terms {
+            let detail = format!("a leader that all heard was deposed: {terms:?}");
+            self.note(Err(Broken { law: "stability", detail }));
+        }
+    }
+
+    fn terms(&self) -> Vec<Term> {
+        self.servers.iter().filter_map(Server::status).map(|status| status.term).collect()
     }
 
     /// Whether the cluster has found together again: one leader that all follow, new entries committed everywhere,
