@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::suggest::hint;
+
 /// Names one thing that a run is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -138,9 +140,9 @@ impl fmt::Display for Claim {
     }
 }
 
-/// Says that no claim has this name.
+/// Says that no claim has this name, and which one may have been meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown check {0:?}")]
+#[error("unknown check {0:?}{hint}", hint = hint(.0, Claim::ALL.map(Claim::name)))]
 pub struct UnknownClaim(pub String);
 
 impl std::str::FromStr for Claim {
@@ -149,5 +151,28 @@ impl std::str::FromStr for Claim {
     fn from_str(name: &str) -> Result<Claim, UnknownClaim> {
         let found = Claim::ALL.into_iter().find(|claim| claim.name() == name);
         found.ok_or_else(|| UnknownClaim(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_claim_is_found_by_its_name_and_written_by_it() {
+        for claim in Claim::ALL {
+            assert_eq!(claim.name().parse(), Ok(claim));
+            assert_eq!(serde_json::to_string(&claim).unwrap(), format!("{:?}", claim.name()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_claim_is_told_the_nearest_one_or_all() {
+        let told = |name: &str| name.parse::<Claim>().unwrap_err().to_string();
+
+        let near = told("linearisable");
+        assert_eq!(near, r#"unknown check "linearisable"; did you mean "linearizable"?"#);
+        let far = told("serializable-snapshots");
+        assert!(far.contains("known are linearizable, positions, election-safety"), "{far}");
     }
 }

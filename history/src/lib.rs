@@ -9,8 +9,10 @@ mod history;
 pub mod jsonl;
 mod manifest;
 mod op;
+mod reading;
 mod run_dir;
 pub mod schedule;
+mod suggest;
 pub mod trace;
 mod value;
 
@@ -19,5 +21,7 @@ pub use event::{Event, Invoke, Nanos, Outcome, Process, Reason, Return};
 pub use history::{History, Malformed, Operation, Pairing};
 pub use manifest::{Manifest, Moments, Stall, State, SystemInfo};
 pub use op::{F, Key, NodeName, Op, Request};
+pub use reading::{FailedCas, NilRead, Reading, UnknownReading};
 pub use run_dir::{RunDir, RunDirError};
+pub use suggest::nearest;
 pub use value::Value;
