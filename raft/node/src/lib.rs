@@ -16,6 +16,7 @@ pub mod protocol;
 pub mod rules;
 pub mod server;
 pub mod session;
+mod ticks;
 pub mod trace;
 pub mod wire;
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use squall_raft_core::{
@@ -26,6 +27,7 @@ use crate::peer::{self, Peers};
 use crate::port;
 use crate::protocol::{Asked, Reply};
 use crate::rules::ShellRules;
+use crate::ticks::Ticks;
 use crate::trace::{self, Trace};
 
 /// Events that wait for the loop; who has more to say waits.
@@ -85,9 +87,10 @@ pub async fn serve(config: NodeConfig, trace_path: Option<&Path>) -> Result<(), 
     let mut node = Node::start(&config, trace_path, events.clone())?;
     tokio::spawn(port::listen(clients, events));
 
-    let mut ticks = tokio::time::interval(TICK);
-    // A node that was stopped must not live through all the ticks that it missed at once.
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let start = Instant::now();
+    let mut ticks = Ticks::new(start);
+    let mut alarm = tokio::time::interval_at(start.into(), TICK);
+    alarm.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             biased;
@@ -98,10 +101,10 @@ pub async fn serve(config: NodeConfig, trace_path: Option<&Path>) -> Result<(), 
                     node.on_event(event)?;
                 }
             }
-            _ = ticks.tick() => {}
+            _ = alarm.tick() => {}
         }
         // Under load the channel is never empty; time passes all the same.
-        if node.tick_is_due() {
+        if ticks.take(Instant::now()) {
             node.tick()?;
         }
         node.flush()?;
@@ -126,7 +129,6 @@ struct Node {
     proposals: BTreeMap<u64, Proposal>,
     next_token: u64,
     nonce: u64,
-    ticked: std::time::Instant,
 }
 
 /// One step's effects, not carried out yet.
@@ -189,16 +191,10 @@ impl Node {
             proposals: BTreeMap::new(),
             next_token: 0,
             nonce: life.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ own.0,
-            ticked: std::time::Instant::now(),
         })
     }
 
-    fn tick_is_due(&self) -> bool {
-        self.ticked.elapsed() >= TICK
-    }
-
     fn tick(&mut self) -> Result<(), ServerError> {
-        self.ticked = std::time::Instant::now();
         self.peers.tend();
         self.step(Input::Tick, None)
     }
