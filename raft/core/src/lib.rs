@@ -75,7 +75,7 @@
 //! stays behind.
 //!
 //! Never here: results of commands, sessions of clients, and whatever a client may try again; these are the shell's.
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
 mod commit;
 mod config;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use squall_raft_core::{
     Answer, Config, Effects, Entry, EntryKind, Envelope, HardState, Index, Input, Message, NodeId,
-    Paper, Raft, Recovered, Role, Round, Term, Token,
+    Paper, Raft, Recovered, Role, Round, Term, Token, planted,
 };
 
 const TICK: Duration = Duration::from_millis(10);
@@ -135,5 +135,18 @@ fn every_message_survives_the_wire() {
         let bytes = postcard::to_stdvec(&envelope).expect("a message can be written");
         let back: Envelope = postcard::from_bytes(&bytes).expect("and read");
         assert_eq!(back, envelope);
+    }
+}
+
+#[test]
+fn planted_bugs_have_names_of_their_own_and_settings_that_make_sense() {
+    let mut names = std::collections::BTreeSet::new();
+    for bug in planted::ALL {
+        assert!(names.insert(bug.name), "{} is planted twice", bug.name);
+        let mut config = config(5);
+        for (name, value) in bug.settings {
+            config.set(name, value, TICK).expect("a setting of a planted bug");
+        }
+        assert_eq!(config.problem(), None, "{}", bug.name);
     }
 }
