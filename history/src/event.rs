@@ -149,3 +149,28 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_printed_in_seconds() {
+        assert_eq!(Nanos::from(Duration::from_micros(12_418_499)).to_string(), "12.418 s");
+        assert_eq!(Nanos(0).to_string(), "0.000 s");
+    }
+
+    #[test]
+    fn a_time_beyond_584_years_is_the_last_one() {
+        assert_eq!(Nanos::from(Duration::MAX), Nanos(u64::MAX));
+    }
+
+    #[test]
+    fn only_a_failed_precondition_observes() {
+        assert!(Reason::from("precondition").is_precondition());
+        for reason in ["timeout", "not-leader", "Precondition", "precondition failed", ""] {
+            assert!(!Reason::from(reason).is_precondition(), "{reason}");
+        }
+    }
+}

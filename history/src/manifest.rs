@@ -123,3 +123,38 @@ pub struct Stall {
     /// How much too late.
     pub late: Nanos,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_without_its_later_fields_is_read() {
+        let json = r#"{
+            "squall": "run/1", "version": "0.1.0", "command": ["squall", "test"], "replay": [],
+            "started": "2026-05-01T12:00:00Z", "monotonic_origin": 17, "seed": 42,
+            "system": {"name": "squall-raft"}, "nodes": ["n1"], "workload": "register",
+            "nemesis": ["kill"], "claims": ["linearizable"], "settings": {"rate": "500"},
+            "state": "complete"
+        }"#;
+
+        let manifest: Manifest = serde_json::from_str(json).unwrap();
+
+        assert_eq!(manifest.squall, Manifest::FORMAT);
+        assert_eq!(manifest.system.bug, None);
+        assert_eq!(manifest.moments, Moments::default());
+        assert!(manifest.stalls.is_empty() && manifest.unavailable.is_empty());
+        let again = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&again).unwrap(), manifest);
+    }
+
+    #[test]
+    fn the_state_of_a_run_is_a_word_and_a_failure_has_its_cause() {
+        let json = |state: &State| serde_json::to_string(state).unwrap();
+
+        assert_eq!(json(&State::Running), r#""running""#);
+        assert_eq!(json(&State::Complete), r#""complete""#);
+        assert_eq!(json(&State::Interrupted), r#""interrupted""#);
+        assert_eq!(json(&State::Failed("no bridge".to_owned())), r#"{"failed":"no bridge"}"#);
+    }
+}

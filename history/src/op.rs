@@ -211,6 +211,11 @@ impl Op {
         Op { f: F::Cas, key: Some(key.into()), value: Value::list([from.into(), to.into()]) }
     }
 
+    /// Returns any operation on a history's only object: `Op::of(F::Dequeue, Value::Nil)`.
+    pub fn of(f: F, value: impl Into<Value>) -> Op {
+        Op { f, key: None, value: value.into() }
+    }
+
     /// Returns an append of an element to the list under a key.
     pub fn append(key: impl Into<Key>, element: impl Into<Value>) -> Op {
         Op { f: F::Append, key: Some(key.into()), value: element.into() }
@@ -227,6 +232,59 @@ impl fmt::Display for Op {
             (F::Cas, Some((from, to))) => write!(f, " {from}→{to}"),
             _ if self.value.is_nil() => Ok(()),
             _ => write!(f, " {}", self.value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_names_its_function_and_back() {
+        for (f, word) in &WORDS {
+            assert_eq!(f.name(), *word);
+            assert_eq!(F::from_name(word), *f);
+            assert_eq!(serde_json::from_str::<F>(&format!("{word:?}")).unwrap(), *f);
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_kept_so_that_an_error_can_name_it() {
+        let drain = F::from_name("drain");
+
+        assert_eq!(drain, F::Other("drain".into()));
+        assert_eq!(drain.to_string(), "drain");
+        assert_eq!(serde_json::to_string(&drain).unwrap(), r#""drain""#);
+    }
+
+    #[test]
+    fn only_reads_prove_by_a_timeout_that_nothing_changed() {
+        let reads: Vec<&str> =
+            WORDS.iter().filter(|(f, _)| f.is_read()).map(|(_, word)| *word).collect();
+
+        assert_eq!(reads, ["read", "contains"]);
+    }
+
+    #[test]
+    fn operations_are_printed_as_one_speaks_of_them() {
+        assert_eq!(Op::read("7").to_string(), "read 7");
+        assert_eq!(Op::write("7", 5).to_string(), "write 7 5");
+        assert_eq!(Op::cas("7", 2, 5).to_string(), "cas 7 2→5");
+        assert_eq!(Op::append("7", "x").to_string(), r#"append 7 "x""#);
+        assert_eq!(Op::of(F::Enqueue, 3).to_string(), "enqueue 3");
+    }
+
+    #[test]
+    fn a_request_is_written_as_session_and_sequence() {
+        let request = Request { session: 3, sequence: 19 };
+
+        assert_eq!(request.to_string(), "3-19");
+        assert_eq!("3-19".parse(), Ok(request));
+        assert_eq!(serde_json::to_string(&request).unwrap(), r#""3-19""#);
+        for wrong in ["", "3", "3-", "-19", "3-19-1", "3-x", "+-1"] {
+            let error = wrong.parse::<Request>().unwrap_err();
+            assert!(error.starts_with("expected a request such as \"3-19\""), "{error}");
         }
     }
 }

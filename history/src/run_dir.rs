@@ -200,3 +200,91 @@ impl RunDir {
         Ok(files)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_second_run_of_one_name_gets_a_number_and_latest_points_to_it() {
+        let results = results();
+
+        let first = RunDir::create(results.path(), "run").unwrap();
+        let second = RunDir::create(results.path(), "run").unwrap();
+
+        assert_eq!(first.name(), "run");
+        assert_eq!(second.name(), "run-2");
+        let latest = RunDir::open(&results.path().join("latest")).unwrap();
+        assert_eq!(latest.path(), second.path().canonicalize().unwrap());
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_is_named_in_the_error() {
+        let error = RunDir::open(Path::new("/nowhere/at-all")).unwrap_err();
+
+        assert_eq!(error.to_string(), "failed to open the run directory /nowhere/at-all");
+    }
+
+    #[test]
+    fn a_manifest_of_an_unknown_version_is_refused() {
+        let results = results();
+        let run = RunDir::create(results.path(), "run").unwrap();
+        let json = r#"{
+            "squall": "run/9", "version": "9", "command": [], "replay": [], "started": "",
+            "monotonic_origin": 0, "seed": 0, "system": {"name": "x"}, "nodes": [],
+            "workload": "register", "nemesis": [], "claims": [], "settings": {},
+            "state": "complete"
+        }"#;
+        run.write_whole(&run.manifest(), json.as_bytes()).unwrap();
+
+        let error = run.read_manifest().unwrap_err().to_string();
+
+        assert!(error.ends_with("expected \"squall\": \"run/1\", found \"run/9\""), "{error}");
+        run.write_whole(&run.manifest(), &json.as_bytes()[..40]).unwrap();
+        let error = run.read_manifest().unwrap_err().to_string();
+        assert!(error.contains("run.json") && error.contains("EOF"), "{error}");
+    }
+
+    #[test]
+    fn a_whole_file_is_replaced_at_once_and_nothing_is_left_aside() {
+        let results = results();
+        let run = RunDir::create(results.path(), "run").unwrap();
+
+        run.write_whole(&run.verdict(), b"old").unwrap();
+        run.write_whole(&run.verdict(), b"new").unwrap();
+
+        assert_eq!(fs::read(run.verdict()).unwrap(), b"new");
+        let names = fs::read_dir(run.path()).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["nodes", "trace", "verdict.json"]);
+    }
+
+    #[test]
+    fn traces_are_listed_by_node_and_boot_as_numbers() {
+        let results = results();
+        let run = RunDir::create(results.path(), "run").unwrap();
+        for (node, boot) in [("n2", 0), ("n1", 10), ("n1", 9), ("n1", 0)] {
+            fs::write(run.trace(&node.into(), boot), "").unwrap();
+        }
+        fs::write(run.trace_dir().join("notes.txt"), "").unwrap();
+
+        let files = run.traces().unwrap();
+
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap()).collect();
+        assert_eq!(names, ["n1.0.jsonl", "n1.9.jsonl", "n1.10.jsonl", "n2.0.jsonl"]);
+    }
+
+    #[test]
+    fn a_run_without_traces_has_none() {
+        let results = results();
+        let run = RunDir::create(results.path(), "run").unwrap();
+        fs::remove_dir(run.trace_dir()).unwrap();
+
+        assert_eq!(run.traces().unwrap(), Vec::<PathBuf>::new());
+    }
+}
