@@ -4,7 +4,9 @@
 //! every stage between them can be run again from files alone.
 
 mod claim;
+pub mod edn;
 mod event;
+pub mod formats;
 mod history;
 pub mod jsonl;
 mod manifest;
@@ -18,6 +20,7 @@ mod value;
 
 pub use claim::{Claim, UnknownClaim};
 pub use event::{Event, Invoke, Nanos, Outcome, Process, Reason, Return};
+pub use formats::{Format, FormatError, ReadHistory, UnknownFormat};
 pub use history::{History, Malformed, Operation, Pairing};
 pub use manifest::{Manifest, Moments, Stall, State, SystemInfo};
 pub use op::{F, Key, NodeName, Op, Request};
