@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// No command is longer, so that the most entries that one message carries fit into a frame between peers.
+pub const LONGEST: usize = 64 << 10;
+
 /// Identifies a command across attempts (thesis §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {

@@ -9,11 +9,14 @@ use std::time::Duration;
 use clap::Args;
 use squall_raft_core::{Config, Membership, NodeId, Rules};
 
-use crate::planted;
 use crate::rules::ShellRules;
+use crate::{command, planted, wire};
 
 /// The length of a tick. Timeouts are counted in ticks, so it bounds how finely they differ between nodes.
 pub const TICK: Duration = Duration::from_millis(5);
+
+/// So many of the longest commands fit into one frame between peers, with room for what stands around them.
+const MOST_ENTRIES: usize = wire::LONGEST / (2 * command::LONGEST);
 
 /// Flags of `squall node`, one node of the reference Raft.
 #[derive(Args, Clone, Debug)]
@@ -104,6 +107,9 @@ impl NodeArgs {
         if let Some(problem) = core.problem() {
             return Err(wrong("--set", problem));
         }
+        if core.max_entries > MOST_ENTRIES {
+            return Err(wrong("--set", format!("max-entries is at most {MOST_ENTRIES}")));
+        }
         Ok(NodeConfig {
             core,
             peers,
@@ -182,5 +188,9 @@ mod tests {
         assert!(error(|args| args.peers = "n1".into()).starts_with("--peers: expected"));
         assert!(error(|args| args.bug = Some("x".into())).contains("unknown bug"));
         assert!(error(|args| args.set = vec!["colour=red".into()]).starts_with("--set"));
+        assert_eq!(
+            error(|args| args.set = vec!["max-entries=129".into()]),
+            "--set: max-entries is at most 128"
+        );
     }
 }

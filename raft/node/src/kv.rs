@@ -31,6 +31,8 @@ pub enum Reply {
     },
     /// It cannot be done to what is there.
     Refused(&'static str),
+    /// A later request of the session was applied before. Whether this one was, too, is not remembered.
+    Superseded,
 }
 
 /// The state, and how much of the log it reflects.
@@ -61,7 +63,7 @@ impl KeyValue {
                 return effect.clone();
             }
             if let (Some(Recorded::Older), true) = (recorded, rules.remembers_requests()) {
-                return Effect { reply: Reply::Refused("stale request"), pos: index };
+                return Effect { reply: Reply::Superseded, pos: index };
             }
         }
         let effect = Effect { reply: self.change(&command.change), pos: index };
@@ -150,6 +152,16 @@ mod tests {
         state.apply(5, &append("1", 1), &*rules);
         state.apply(9, &append("1", 1), &*rules);
         assert_eq!(state.read("k").0, serde_json::json!([1, 1]));
+    }
+
+    #[test]
+    fn an_older_request_changes_nothing_and_is_not_said_to_have_failed() {
+        let mut state = KeyValue::default();
+        state.apply(5, &append("1", 1), &Thesis);
+        state.apply(6, &append("2", 2), &Thesis);
+        // It was applied at 5, and only the last answer of a session is kept: to call it failed would be a lie.
+        assert_eq!(state.apply(7, &append("1", 1), &Thesis).reply, Reply::Superseded);
+        assert_eq!(state.read("k"), (serde_json::json!([1, 2]), 7));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod server;
 pub mod session;
 mod ticks;
 pub mod trace;
+mod waiters;
 pub mod wire;
 
 pub use config::{ConfigError, NodeArgs, NodeConfig, TICK};

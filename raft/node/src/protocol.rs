@@ -6,7 +6,7 @@
 //! {"id":1,"ok":5,"pos":118}
 //! {"id":1,"fail":"not-leader","leader":"n2"}                    certainly not done
 //! {"id":2,"fail":"precondition","seen":3,"pos":119}
-//! {"id":1,"info":"replaced"}                                    nobody knows
+//! {"id":1,"info":"replaced"}                                    nobody knows; also "superseded"
 //! ```
 //!
 //! Replies carry the request's `id`, and come in any order.

@@ -5,7 +5,7 @@
 //! machine and the answers. Proposals that arrive during a sync are the next batch (group commit). Peers' sockets are
 //! written by this task itself, so what "leaves at once" is with the kernel before the disk is asked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use squall_raft_core::{
-    Answer, Effects, Entry, EntryKind, Envelope, HardState, Index, Input, Message, NodeId, Raft,
-    Term, Token,
+    Answer, Effects, Entry, EntryKind, Envelope, HardState, Index, Input, Message, NodeId,
+    Position, Raft, Term, Token,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::command::Command;
+use crate::command::{self, Command};
 use crate::config::{NodeConfig, TICK};
 use crate::disk::{self, Disk, DiskError};
 use crate::kv::{self, KeyValue};
@@ -29,6 +29,7 @@ use crate::protocol::{Asked, Reply};
 use crate::rules::ShellRules;
 use crate::ticks::Ticks;
 use crate::trace::{self, Trace};
+use crate::waiters::{Ended, Waiters};
 
 /// Events that wait for the loop; who has more to say waits.
 const EVENTS: usize = 4096;
@@ -124,9 +125,10 @@ struct Node {
     trace: Trace,
     peers: Peers,
     batch: Vec<Step>,
-    requests: HashMap<u64, Pending>,
-    /// Proposals by index: the client is answered only if the entry there is the one of this term.
-    proposals: BTreeMap<u64, Proposal>,
+    requests: HashMap<Token, Pending>,
+    waiters: Waiters,
+    /// Replies that leave once the trace of what they reveal is with the kernel.
+    replies: Vec<(mpsc::Sender<Vec<u8>>, Vec<u8>)>,
     next_token: u64,
     nonce: u64,
 }
@@ -148,11 +150,6 @@ struct Pending {
 enum Want {
     Read(String),
     Change(Command),
-}
-
-struct Proposal {
-    term: Term,
-    token: u64,
 }
 
 impl Node {
@@ -188,7 +185,8 @@ impl Node {
             peers: Peers::new(own, &config.peers, events),
             batch: Vec::new(),
             requests: HashMap::new(),
-            proposals: BTreeMap::new(),
+            waiters: Waiters::default(),
+            replies: Vec::new(),
             next_token: 0,
             nonce: life.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ own.0,
         })
@@ -220,7 +218,8 @@ impl Node {
         let token = Token(self.next_token);
         let (what, input) = match asked {
             Asked::Status => {
-                tell(&replies, &Reply { id, ok: Some(&self.status()), ..Reply::default() });
+                let status = self.status();
+                self.reply(&replies, &Reply { id, ok: Some(&status), ..Reply::default() });
                 return Ok(());
             }
             Asked::Read { key } => (Want::Read(key), Input::Read { token }),
@@ -228,10 +227,15 @@ impl Node {
                 self.nonce = self.nonce.wrapping_add(1);
                 let command = Command { nonce: self.nonce, request, change };
                 let data = command.to_bytes();
+                if data.len() > command::LONGEST {
+                    let fail = Some("malformed: the command is too long");
+                    self.reply(&replies, &Reply { id, fail, ..Reply::default() });
+                    return Ok(());
+                }
                 (Want::Change(command), Input::Propose { token, data })
             }
         };
-        self.requests.insert(token.0, Pending { id, replies, what });
+        self.requests.insert(token, Pending { id, replies, what });
         self.step(input, None)
     }
 
@@ -267,7 +271,7 @@ impl Node {
             let persisted = self.persist(&batch)?;
             self.send(&batch)?;
             for step in batch {
-                self.apply_and_answer(step.effects)?;
+                self.apply_and_answer(step.effects);
             }
             self.trace.write().map_err(ServerError::Trace)?;
             if let Some((index, term)) = persisted {
@@ -275,6 +279,7 @@ impl Node {
             }
         }
         self.peers.flush();
+        self.send_replies();
         Ok(())
     }
 
@@ -341,7 +346,7 @@ impl Node {
         Ok(())
     }
 
-    fn apply_and_answer(&mut self, effects: Effects) -> Result<(), ServerError> {
+    fn apply_and_answer(&mut self, effects: Effects) {
         let now = trace::now();
         if self.trace.is_on() {
             self.trace.recorder.committed(now, &effects.transitions);
@@ -351,12 +356,14 @@ impl Node {
             if self.trace.is_on() {
                 self.trace.recorder.applied(now, entry);
             }
-            self.answer_proposal(entry, effect.as_ref())?;
+            self.answer_proposal(entry, effect.as_ref());
+        }
+        if let Some(from) = effects.persist.truncate_from {
+            self.waiters.truncated(from).into_iter().for_each(|token| self.doubt(token));
         }
         for answer in effects.answer {
-            self.answer(now, answer)?;
+            self.answer(now, answer);
         }
-        Ok(())
     }
 
     fn apply(&mut self, entry: &Entry) -> Option<kv::Effect> {
@@ -373,70 +380,65 @@ impl Node {
     }
 
     /// Tells the client whose proposal stood at this index how it ended.
-    fn answer_proposal(
-        &mut self,
-        entry: &Entry,
-        effect: Option<&kv::Effect>,
-    ) -> Result<(), ServerError> {
-        let Some(proposal) = self.proposals.remove(&entry.index.0) else { return Ok(()) };
-        let Some(Pending { id, replies, .. }) = self.requests.remove(&proposal.token) else {
-            return Ok(());
-        };
-        // The trace of what an answer reveals is with the kernel first.
-        self.trace.write().map_err(ServerError::Trace)?;
-        // Another term's entry took the place: this very proposal is gone, but nobody need take our word for it.
-        let Some(effect) = effect.filter(|_| proposal.term == entry.term) else {
-            tell(&replies, &Reply { id, info: Some("replaced"), ..Reply::default() });
-            return Ok(());
-        };
-        let pos = Some(effect.pos);
-        tell(
-            &replies,
-            &match &effect.reply {
-                kv::Reply::Done(value) => Reply { id, ok: Some(value), pos, ..Reply::default() },
-                kv::Reply::Precondition { seen } => Reply {
-                    id,
-                    fail: Some("precondition"),
-                    seen: Some(seen),
-                    pos,
-                    ..Reply::default()
-                },
-                kv::Reply::Refused(why) => Reply { id, fail: Some(why), pos, ..Reply::default() },
-            },
-        );
-        Ok(())
+    fn answer_proposal(&mut self, entry: &Entry, effect: Option<&kv::Effect>) {
+        match (self.waiters.applied(entry.position()), effect) {
+            (Some(Ended::Applied(token)), Some(effect)) => self.tell_effect(token, effect),
+            (Some(Ended::Applied(token) | Ended::Replaced(token)), _) => self.doubt(token),
+            (None, _) => {}
+        }
     }
 
-    fn answer(&mut self, now: u64, answer: Answer) -> Result<(), ServerError> {
+    fn tell_effect(&mut self, token: Token, effect: &kv::Effect) {
+        let Some(Pending { id, replies, .. }) = self.requests.remove(&token) else { return };
+        let reply = Reply { id, pos: Some(effect.pos), ..Reply::default() };
+        let reply = match &effect.reply {
+            kv::Reply::Done(value) => Reply { ok: Some(value), ..reply },
+            kv::Reply::Precondition { seen } => {
+                Reply { fail: Some("precondition"), seen: Some(seen), ..reply }
+            }
+            kv::Reply::Refused(why) => Reply { fail: Some(why), ..reply },
+            kv::Reply::Superseded => Reply { id, info: Some("superseded"), ..Reply::default() },
+        };
+        self.reply(&replies, &reply);
+    }
+
+    /// Tells a client that its proposal is gone from this log, and nobody knows what becomes of it.
+    fn doubt(&mut self, token: Token) {
+        let Some(Pending { id, replies, .. }) = self.requests.remove(&token) else { return };
+        self.reply(&replies, &Reply { id, info: Some("replaced"), ..Reply::default() });
+    }
+
+    fn answer(&mut self, now: u64, answer: Answer) {
         match answer {
             Answer::Proposed { token, index, term } => {
-                self.proposals.insert(index.0, Proposal { term, token: token.0 });
-                self.answer_early(token.0, index);
+                if let Some(displaced) = self.waiters.proposed(token, Position { term, index }) {
+                    self.doubt(displaced);
+                }
+                self.answer_early(token, index);
             }
-            Answer::NotLeader { token, hint } => self.refuse(token.0, "not-leader", hint),
-            Answer::ReadRefused { token, hint } => self.refuse(token.0, "no-leader", hint),
+            Answer::NotLeader { token, hint } => self.refuse(token, "not-leader", hint),
+            Answer::ReadRefused { token, hint } => self.refuse(token, "no-leader", hint),
             Answer::ReadReady { token, index, term } => {
-                let Some(pending) = self.requests.remove(&token.0) else { return Ok(()) };
-                let Want::Read(key) = &pending.what else { return Ok(()) };
-                let (value, applied) = self.state.read(key);
                 if self.trace.is_on() {
                     self.trace.recorder.read_index(now, token.0, index.0, term.0);
-                    self.trace.write().map_err(ServerError::Trace)?;
                 }
-                let reply = Reply {
-                    id: pending.id,
-                    ok: Some(&value),
-                    pos: Some(applied),
-                    ..Reply::default()
-                };
-                tell(&pending.replies, &reply);
+                self.serve_read(token);
             }
         }
-        Ok(())
+    }
+
+    fn serve_read(&mut self, token: Token) {
+        let Some(Pending { id, replies, what: Want::Read(key) }) = self.requests.remove(&token)
+        else {
+            return;
+        };
+        let (value, applied) = self.state.read(&key);
+        let reply = Reply { id, ok: Some(&value), pos: Some(applied), ..Reply::default() };
+        self.reply(&replies, &reply);
     }
 
     /// Answers a command that only the own log has, where the rules say so.
-    fn answer_early(&mut self, token: u64, index: Index) {
+    fn answer_early(&mut self, token: Token, index: Index) {
         if !self.rules.answers_on_append() {
             return;
         }
@@ -445,13 +447,26 @@ impl Node {
         };
         let Some(value) = command.change.returns_blindly() else { return };
         let Some(Pending { id, replies, .. }) = self.requests.remove(&token) else { return };
-        tell(&replies, &Reply { id, ok: Some(&value), pos: Some(index.0), ..Reply::default() });
+        let reply = Reply { id, ok: Some(&value), pos: Some(index.0), ..Reply::default() };
+        self.reply(&replies, &reply);
     }
 
-    fn refuse(&mut self, token: u64, why: &str, hint: Option<NodeId>) {
+    fn refuse(&mut self, token: Token, why: &str, hint: Option<NodeId>) {
         let Some(Pending { id, replies, .. }) = self.requests.remove(&token) else { return };
         let leader = hint.map(|leader| leader.to_string());
-        tell(&replies, &Reply { id, fail: Some(why), leader, ..Reply::default() });
+        self.reply(&replies, &Reply { id, fail: Some(why), leader, ..Reply::default() });
+    }
+
+    /// Puts a reply with those that leave when the batch is done and traced.
+    fn reply(&mut self, replies: &mpsc::Sender<Vec<u8>>, reply: &Reply<'_>) {
+        self.replies.push((replies.clone(), reply.to_line()));
+    }
+
+    fn send_replies(&mut self) {
+        for (replies, line) in self.replies.drain(..) {
+            // A client that is gone, or does not read its replies, has given up on them.
+            let _ = replies.try_send(line);
+        }
     }
 }
 
@@ -478,9 +493,4 @@ fn asked(envelope: &Envelope) -> Option<trace::Asked> {
         | Message::ReadIndex { .. }
         | Message::ReadIndexReply { .. } => None,
     }
-}
-
-/// A client that does not read its replies has given up on them.
-fn tell(replies: &mpsc::Sender<Vec<u8>>, reply: &Reply<'_>) {
-    let _ = replies.try_send(reply.to_line());
 }

@@ -91,7 +91,9 @@ pub fn read_frame(bytes: &[u8]) -> Result<Option<(Envelope, usize)>, WireError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use squall_raft_core::{Entry, EntryKind, Index, Message, Round, Term, Token};
+    use squall_raft_core::{
+        Config, Entry, EntryKind, Index, Membership, Message, Round, Term, Token,
+    };
 
     fn messages() -> Vec<Message> {
         let (index, term, round, token) = (Index(7), Term(3), Round(9), Token(u64::MAX));
@@ -156,6 +158,28 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(read_frame(&bytes[..length]), Ok(None));
         }
+    }
+
+    #[test]
+    fn the_longest_message_is_taken() {
+        let entry = |index| Entry {
+            index: Index(index),
+            term: Term(u64::MAX),
+            kind: EntryKind::Command,
+            data: vec![7; crate::command::LONGEST],
+        };
+        let most = Config::new(NodeId(1), Membership::default(), crate::TICK).max_entries as u64;
+        let sent = envelope(Message::AppendEntries {
+            prev_log_index: Index(u64::MAX),
+            prev_log_term: Term(u64::MAX),
+            entries: (0..most).map(|n| entry(u64::MAX - n)).collect(),
+            leader_commit: Index(u64::MAX),
+            round: Round(u64::MAX),
+        });
+        let mut bytes = Vec::new();
+        write_frame(&mut bytes, &sent);
+        let (read, _) = read_frame(&bytes).expect("a good frame").expect("a whole frame");
+        assert_eq!(read, sent);
     }
 
     #[test]
