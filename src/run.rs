@@ -16,6 +16,7 @@ use squall_history::{Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, S
 use squall_nemesis::{Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file};
 use squall_systems::{Setup, Site, SystemSpec};
 use squall_workloads::{FinalReads, Load, WorkloadSpec, final_reads};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -109,7 +110,7 @@ impl<'a> Run<'a> {
         self.progress.step("building the network");
         let tcp: Tcp = self.spec.tcp;
         let network = Network::build(self.sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
-        self.manifest.moments.network_took = Some(network.took.into());
+        self.manifest.moments.network_took = Some((self.sandbox.took + network.took).into());
         for (name, value) in &network.tcp.settings {
             self.manifest.settings.insert(name.clone(), value.clone());
         }
@@ -265,24 +266,20 @@ impl<'a> Run<'a> {
         let counts = driver.counts();
         let nemesis = tokio::spawn(nemesis.run(acks, stopped.clone()));
         let forward = tokio::spawn(forward(counts.clone(), acknowledged));
-        let interrupt = async {
-            let pressed = tokio::signal::ctrl_c().await;
-            if pressed.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
+        let mut end =
+            Ends::listen().context("failed to listen to signals").map_err(Failure::harness)?;
         let generator: &mut dyn squall_workloads::Generator = load;
         let outcome = {
             let drive = driver.run(generator, until, stopped.clone());
             tokio::pin!(drive);
             let follow = progress::follow(&mut self.progress, until, counts, in_force);
-            tokio::pin!(follow, interrupt);
+            tokio::pin!(follow);
             let mut pressed = false;
             loop {
                 tokio::select! {
                     ended = &mut drive => break ended,
                     () = &mut follow => {}
-                    () = &mut interrupt, if !pressed => {
+                    () = end.asked(), if !pressed => {
                         pressed = true;
                         // The receivers live as long as the run.
                         let _ = stop.send(true);
@@ -332,6 +329,31 @@ impl<'a> Run<'a> {
             .discard()
             .context("failed to remove the nodes' data")
             .map_err(Failure::harness)
+    }
+}
+
+/// The signals by which people and machines end a run early: it heals, stops, and what there is is judged.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Ends {
+    fn listen() -> std::io::Result<Ends> {
+        Ok(Ends {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
+use squall_checker::{RunVerdict, Verdict};
 use squall_cluster::{Sandbox, SandboxError};
+use squall_history::{Claim, Manifest, Nanos, RunDir};
 
 use crate::cli::TestArgs;
 use crate::exit_code::ExitCode;
@@ -39,9 +41,52 @@ fn one(spec: &RunSpec, sandbox: &Sandbox) -> Result<ExitCode, Failure> {
     let run = run::run(spec, sandbox)?;
     let verdict = check::judge_run(&run, &spec.args.judging)?;
     let report = squall_report::write(&run, &verdict).map_err(Failure::harness)?;
+    if verdict.verdict == Verdict::Valid && !spec.args.keep_data {
+        discard_data(&run)?;
+    }
     check::tell(&verdict, &spec.args.judging);
+    eprintln!("{}", performance(&run.read_manifest()?, &verdict));
     eprintln!("report  {}", shown(&report));
     Ok(ExitCode::from(verdict.verdict))
+}
+
+/// Removes the nodes' data from a run that nobody needs to look into.
+fn discard_data(run: &RunDir) -> Result<(), Failure> {
+    for node in run.read_manifest()?.nodes {
+        let data = run.node(&node).join("data");
+        if data.exists() {
+            std::fs::remove_dir_all(&data)
+                .with_context(|| format!("failed to remove {}", data.display()))
+                .map_err(Failure::harness)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says how fast the run was, and whether the harness itself was in its way.
+fn performance(manifest: &Manifest, verdict: &RunVerdict) -> String {
+    let moments = &manifest.moments;
+    let millis = |time: Option<Nanos>| match time {
+        Some(time) => format!("{:.0} ms", time.0 as f64 / 1e6),
+        None => "never".to_owned(),
+    };
+    let span = moments.stopped.map_or(0.0, Nanos::as_secs_f64);
+    let cpu = moments.harness_cpu.map_or(0.0, Nanos::as_secs_f64);
+    let longest = manifest.stalls.iter().map(|stall| stall.late.0).max().unwrap_or(0);
+    let stalls = match manifest.stalls.len() {
+        0 => "no stall over 20 ms".to_owned(),
+        n => format!("{n} stalls over 20 ms, the longest {:.0} ms", longest as f64 / 1e6),
+    };
+    let rows = verdict.rows.iter().filter(|row| row.claim == Claim::Exercised);
+    let rate = rows.filter_map(|row| row.figures.get("acknowledged ops/s")).next();
+    let rate = rate.map_or_else(String::new, |rate| format!(", {rate:.0} acknowledged ops/s"));
+    format!(
+        "took    network {}, nodes ready {}, first acknowledgement {}{rate}; the harness used {:.0} % of a core, {stalls}",
+        millis(moments.network_took),
+        millis(moments.ready),
+        millis(moments.first_ack),
+        100.0 * cpu / span.max(0.001),
+    )
 }
 
 /// Returns a path as short as people can still use it.

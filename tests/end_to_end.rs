@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use squall_checker::{RunVerdict, Verdict};
 use squall_history::{Claim, Manifest, State};
@@ -312,4 +313,65 @@ fn a_malformed_history_is_refused_with_its_line() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(BAD_INPUT), "{stderr}");
     assert!(stderr.contains("line 2"), "{stderr}");
+}
+
+#[test]
+fn nothing_survives_a_harness_that_is_killed_at_any_moment() {
+    if !can_run() {
+        return;
+    }
+    let results = tempfile::tempdir().expect("a temporary directory");
+    let host = squall_cluster::Host::look();
+    for n in 0..20u64 {
+        let marker = format!("{}-{n}", std::process::id());
+        let mut run = squall()
+            .args(["test", "--time-limit", "20s", "--results"])
+            .arg(results.path())
+            .env("SQUALL_MARKER", &marker)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("squall starts");
+        // From before the sandbox stands to the middle of the storm.
+        std::thread::sleep(Duration::from_millis(10 + n * 173 % 1700));
+        run.kill().expect("the run is our child");
+        run.wait().expect("the run is our child");
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            let left = host.left_since(&format!("SQUALL_MARKER={marker}"));
+            if left.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "a second after kill {n} there is left: {left}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_heals_stops_and_judges_what_there_is() {
+    if !can_run() {
+        return;
+    }
+    let results = tempfile::tempdir().expect("a temporary directory");
+    let mut run = squall()
+        .args(["test", "--time-limit", "60s", "--seed", "1", "--results"])
+        .arg(results.path())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("squall starts");
+    let history = results.path().join("latest/history.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while std::fs::metadata(&history).map_or(0, |file| file.len()) < 100_000 {
+        assert!(Instant::now() < deadline, "no history after 30 s");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).expect("a process id"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("the run is our child");
+    let status = run.wait().expect("the run is our child");
+    let json = std::fs::read(results.path().join("latest/run.json")).expect("run.json");
+    let manifest: Manifest = serde_json::from_slice(&json).expect("run.json is a manifest");
+    assert_eq!(manifest.state, State::Interrupted);
+    assert!(results.path().join("latest/verdict.json").exists());
+    // Stopped this early, a family of faults may not have had its turn: unknown is as right as valid.
+    assert!([VALID, UNKNOWN].contains(&status.code().unwrap_or(-1)), "{status}");
 }
