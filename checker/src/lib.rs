@@ -6,6 +6,7 @@ mod budget;
 pub mod generate;
 mod linearizable;
 mod model;
+pub mod raft;
 pub mod stats;
 mod verdict;
 mod verify;

@@ -1,0 +1,163 @@
+//! An entry is committed only once a majority holds it (paper §5.3).
+//!
+//! An absence: a leader that counted must have been acknowledged, in its term, at that index or beyond, by so many other
+//! voters that with itself, if its own log was durable so far, they are a majority; it may commit before its own fsync
+//! (thesis §10.2.1). When an acknowledgement came is not asked, since nothing orders lines of different nodes. A voter
+//! whose trace is incomplete, and one that took a snapshot, gets the benefit of the doubt.
+
+use std::collections::BTreeMap;
+
+use squall_history::Claim;
+use squall_history::trace::{CommitBy, Epoch, TraceEvent};
+
+use super::check::{Check, End, Ruling, count};
+use super::facts::Facts;
+use super::findings::{Findings, Said, said};
+use super::place::{Id, Place};
+use super::quorum::Config;
+
+/// A leader counted.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    index: u64,
+    /// Its own log was durable so far, or may have been.
+    own: bool,
+    config: Option<u32>,
+    at: Place,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct CommitQuorum {
+    /// By term and leader.
+    counted: BTreeMap<(Epoch, Id), Vec<Counted>>,
+    untold: u64,
+}
+
+impl Check for CommitQuorum {
+    fn look(&mut self, at: Place, event: &TraceEvent, facts: &Facts) {
+        let TraceEvent::Commit { index, term, by } = event else { return };
+        match by {
+            None => self.untold += 1,
+            Some(CommitBy::Leader | CommitBy::Snapshot) => {}
+            Some(CommitBy::Count) => {
+                let server = facts.server(at.node);
+                let own = server.durable.is_none_or(|(durable, _)| *index <= durable);
+                let counted = Counted { index: *index, own, config: server.config, at };
+                self.counted.entry((*term, at.node)).or_default().push(counted);
+            }
+        }
+    }
+
+    fn rule(&self, end: &End<'_>) -> Ruling {
+        let facts = end.facts;
+        let mut findings = Findings::default();
+        let (mut judged, mut unknown) = (0, 0);
+        for ((term, leader), counted) in &self.counted {
+            let mut majority = Majority { term: *term, leader: *leader, facts, known: None };
+            for one in counted {
+                match majority.has(one) {
+                    None | Some(u64::MAX) => unknown += 1,
+                    Some(has) if one.index <= has => judged += 1,
+                    Some(has) => {
+                        judged += 1;
+                        findings.add(one.at, || tell(&majority, one, has));
+                    }
+                }
+            }
+        }
+        let scope = match (facts.traced.acks, judged) {
+            _ if self.counted.is_empty() => Err("no commit by counting was traced".to_owned()),
+            (0, 0) => Err("acknowledgements: not traced".to_owned()),
+            (_, 0) => Err("the traces of too many voters are incomplete".to_owned()),
+            _ => Ok(format!(
+                "{} by counting, each of what a majority had",
+                count(judged, "commit", "commits")
+            )),
+        };
+        // Without any acknowledgement in the traces they are not traced, rather than never given.
+        let solo = facts.configs.only().is_some_and(|config| config.everybody().count() == 1);
+        let (findings, scope) = match facts.traced.acks {
+            0 if !solo => (Findings::default(), Err("acknowledgements: not traced".to_owned())),
+            _ => (findings, scope),
+        };
+        let mut ruling = Ruling::new(Claim::CommitQuorum, findings, scope)
+            .figure("commits", judged)
+            .figure("not judged", unknown)
+            .not_judged((self.untold > 0).then(|| {
+                format!("{} that do not say by what", count(self.untold, "commit", "commits"))
+            }));
+        ruling.not_judged.extend(facts.incomplete("acknowledgements"));
+        ruling
+    }
+}
+
+/// What a majority of a leader's voters had, by the leader's configuration.
+struct Majority<'a> {
+    term: Epoch,
+    leader: Id,
+    facts: &'a Facts,
+    /// The last answer, by configuration and by whether the leader counts itself.
+    known: Option<(u32, bool, u64)>,
+}
+
+impl<'a> Majority<'a> {
+    fn has(&mut self, counted: &Counted) -> Option<u64> {
+        let number = counted.config?;
+        if let Some((config, own, has)) = self.known
+            && (config, own) == (number, counted.own)
+        {
+            return Some(has);
+        }
+        let config = self.config(counted)?;
+        let has = config.majority_has(|voter| self.voter_has(voter, counted.own));
+        self.known = Some((number, counted.own, has));
+        Some(has)
+    }
+
+    fn config(&self, counted: &Counted) -> Option<&'a Config> {
+        self.facts.configs.get(counted.config?).filter(|config| !config.voters.is_empty())
+    }
+
+    fn voter_has(&self, voter: Id, own: bool) -> u64 {
+        if voter == self.leader {
+            // As much as is asked for, and yet known.
+            return if own { u64::MAX - 1 } else { 0 };
+        }
+        if self.facts.complete(voter).is_err() {
+            return u64::MAX;
+        }
+        let given = self.facts.acks.given(self.term, self.leader, voter);
+        given.map_or(0, |given| given.highest).max(self.facts.server(voter).installed)
+    }
+}
+
+fn tell(majority: &Majority<'_>, counted: &Counted, has: u64) -> (String, Vec<Said>) {
+    let Majority { term, leader, facts, .. } = majority;
+    let (node, index) = (facts.name(*leader), counted.index);
+    let summary = format!(
+        "{node}@{term} committed {index} by counting, but a majority had no more than {has} in that term"
+    );
+    let mut lines =
+        vec![said(counted.at, format!("{node}@{term} counts replicas and commits {index}"))];
+    let voters = majority.config(counted).into_iter().flat_map(Config::everybody);
+    for voter in voters.filter(|voter| voter != leader).take(4) {
+        let given = facts.acks.given(*term, *leader, voter);
+        let name = facts.name(voter);
+        match given.and_then(|given| given.first.map(|at| (given.highest, at))) {
+            Some((highest, at)) => {
+                let text =
+                    format!("{name} acknowledged up to {highest} in term {term} (first here)");
+                lines.push(said(at, text));
+            }
+            None => {
+                let text = format!("{name} acknowledged nothing to {node} in term {term}");
+                lines.push(Said::Nothing(voter, text));
+            }
+        }
+    }
+    if !counted.own {
+        let text = format!("{node}'s own log was not durable up to {index} at that moment");
+        lines.push(said(counted.at, text));
+    }
+    (summary, lines)
+}

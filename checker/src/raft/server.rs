@@ -1,0 +1,167 @@
+//! What is known of one node at this point of its trace.
+
+use squall_history::trace::{Epoch, LogPosition};
+
+use super::log::Log;
+use super::place::Place;
+
+/// A boot that was fed.
+#[derive(Clone, Debug)]
+pub(super) struct Boot {
+    pub(super) number: u16,
+    pub(super) file: String,
+    /// Why absences cannot be judged over it.
+    pub(super) missing: Vec<String>,
+    /// It was fed to its end.
+    pub(super) closed: bool,
+}
+
+/// What a node is, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nobody knows: the boot has just begun, or lines are missing.
+    Unknown,
+    /// It leads a term, since this line.
+    Leader(Epoch, Place),
+    /// It does not lead.
+    Other,
+}
+
+/// What a node had promised to keep when its last boot ended: committed by its own word, and durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) last: LogPosition,
+    /// Where it said that so much is durable.
+    pub(super) durable: Place,
+    /// Where it said that so much is committed.
+    pub(super) commit: Place,
+}
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) boots: Vec<Boot>,
+    /// No line of this boot is missing, up to here.
+    pub(super) gapless: bool,
+    /// Counts unbroken stretches of lines: another number, and what was pending is void.
+    pub(super) stretch: u32,
+    /// The number of the next line.
+    due: u64,
+    pub(super) log: Log,
+    pub(super) role: Role,
+    /// The highest term that it named in this boot.
+    pub(super) term: Option<Epoch>,
+    /// How far its log is durable, where that is known.
+    pub(super) durable: Option<(u64, Place)>,
+    /// How far it reported its log committed, in this boot.
+    pub(super) commit: Option<(u64, Place)>,
+    /// The last entry that it applied in this boot.
+    pub(super) applied: Option<(u64, Place)>,
+    /// The configuration in force, by its place among all.
+    pub(super) config: Option<u32>,
+    /// The highest index that a snapshot brought it.
+    pub(super) installed: u64,
+    /// Recovery is going on: only recovered entries have followed the boot.
+    pub(super) recovering: bool,
+    /// What earlier boots must have left.
+    pub(super) kept: Option<Kept>,
+    /// Entries up to here were found to be beyond doubt.
+    pub(super) firm_to: u64,
+    /// Entries up to here were reported committed in this boot.
+    pub(super) marked_to: u64,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            boots: Vec::new(),
+            gapless: false,
+            stretch: 0,
+            due: 0,
+            log: Log::default(),
+            role: Role::Unknown,
+            term: None,
+            durable: None,
+            commit: None,
+            applied: None,
+            config: None,
+            installed: 0,
+            recovering: false,
+            kept: None,
+            firm_to: 0,
+            marked_to: 0,
+        }
+    }
+}
+
+impl Server {
+    /// A new boot: what stood in memory is gone, and what is on disk is to be told. Events that were read from files
+    /// afterwards are not in the order in which things happened.
+    pub(super) fn begin(&mut self, boot: Boot, in_order: bool) {
+        self.remember();
+        self.boots.push(boot);
+        self.lose();
+        self.gapless = in_order;
+        self.due = 0;
+        self.commit = None;
+        self.applied = None;
+        self.term = None;
+        self.config = None;
+        self.marked_to = 0;
+    }
+
+    /// Keeps what the boot that ends leaves on disk for good.
+    fn remember(&mut self) {
+        let (Some((durable, durable_at)), Some((commit, commit_at))) = (self.durable, self.commit)
+        else {
+            return;
+        };
+        let index = durable.min(commit);
+        if let Some(term) = self.log.term_at(index)
+            && self.kept.is_none_or(|kept| kept.last.index < index)
+        {
+            let last = LogPosition { index, term };
+            self.kept = Some(Kept { last, durable: durable_at, commit: commit_at });
+        }
+    }
+
+    /// Counts a line, and forgets what a missing one may have changed.
+    pub(super) fn count(&mut self, seq: u64) {
+        if seq != self.due {
+            self.lose();
+        }
+        self.due = seq.saturating_add(1);
+    }
+
+    /// Forgets whatever lines that are missing may have changed.
+    fn lose(&mut self) {
+        self.gapless = false;
+        self.stretch += 1;
+        self.log.forget();
+        self.role = Role::Unknown;
+        self.durable = None;
+        self.applied = None;
+        self.config = None;
+        self.recovering = false;
+        self.firm_to = 0;
+    }
+
+    /// Takes note of a term that the node has reached. A leader that names a higher one leads no more.
+    pub(super) fn reaches(&mut self, term: Epoch) {
+        self.term = Some(self.term.map_or(term, |known| known.max(term)));
+        if let Role::Leader(led, _) = self.role
+            && term > led
+        {
+            self.role = Role::Other;
+        }
+    }
+
+    /// Takes the node's word for the end of its log.
+    pub(super) fn confirm(&mut self, last: LogPosition) {
+        let known = self.log.last().map(|known| known.index);
+        self.log.confirm(last, self.gapless);
+        if known.is_none_or(|known| known < last.index) {
+            self.durable = None;
+        }
+    }
+}
