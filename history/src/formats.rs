@@ -20,7 +20,7 @@ use std::str::FromStr;
 
 use crate::edn::{Broken, Why};
 use crate::suggest::hint;
-use crate::{History, Malformed, jsonl};
+use crate::{FailedCas, History, Malformed, NilRead, Reading, Value, jsonl};
 
 /// Names a format of histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +79,21 @@ impl Format {
         match self {
             Format::Squall | Format::EtcdLog | Format::PorcupineKv => true,
             Format::JepsenEdn => false,
+        }
+    }
+
+    /// Returns how a history of this format is read where nobody says otherwise.
+    pub fn default_reading(self) -> Reading {
+        Reading {
+            failed_cas: match self.observes_failed_cas() {
+                true => FailedCas::Observation,
+                false => FailedCas::Dropped,
+            },
+            nil_read: match self.nil_read_is_absent() {
+                true => NilRead::Absent,
+                false => NilRead::Unknown,
+            },
+            initial: Value::Nil,
         }
     }
 

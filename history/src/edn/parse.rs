@@ -201,6 +201,11 @@ impl<'a> Parser<'a> {
         self.line
     }
 
+    /// Returns what was not yet read.
+    pub(crate) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
     /// Reads the next form; none where the text ends or `closer` of the form around stands next.
     pub(crate) fn form(&mut self, closer: Option<u8>) -> Result<Option<Edn<'a>>, Broken> {
         let mut stack: Vec<Frame<'a>> = Vec::new();
@@ -276,13 +281,13 @@ impl<'a> Parser<'a> {
                     closer as char, frame.line
                 ));
             }
+            Some(_) if frame.kind == Kind::Map && frame.items.len() % 2 == 1 => {
+                return self.syntax("expected a value for the last key of a map, found its end");
+            }
             Some(_) => self.at += 1,
         }
         match frame.kind {
             Kind::Set => Ok(Edn::Set(frame.items)),
-            Kind::Map if frame.items.len() % 2 == 1 => {
-                self.syntax("expected a value for the last key of a map, found its end")
-            }
             Kind::Map => Ok(Edn::Map(frame.items)),
             Kind::List | Kind::Vector | Kind::Tag | Kind::Discard | Kind::Meta => {
                 Ok(Edn::List(frame.items))

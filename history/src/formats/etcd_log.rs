@@ -13,7 +13,9 @@ use crate::{F, History, Process, Reason, Value};
 use super::recorded::{Recorded, Type, history};
 use super::{Fault, Notes};
 
-const MARK: &str = "jepsen.util - ";
+/// Jepsen's logger, behind which newer versions leave out the dash.
+const LOGGER: &str = "jepsen.util";
+const NEMESIS: &str = ":nemesis";
 const SHAPE: &str = "a line is INFO  jepsen.util - 4 :invoke :cas [1 3]";
 
 /// Returns whether a line of a log tells of an operation, or of the nemesis.
@@ -21,15 +23,15 @@ pub(super) fn is_operation(line: &str) -> bool {
     rest(line).is_some()
 }
 
-/// Returns what stands behind the mark, where it may be an operation.
+/// Returns what stands behind the logger's name, where it may be an operation.
 fn rest(line: &str) -> Option<&str> {
-    let start = line.find(MARK).or_else(|| line.find("jepsen.util  - "))?;
-    let (_, rest) = line[start..].split_once("- ")?;
-    let first = rest.split_whitespace().next()?;
-    let second = rest.split_whitespace().nth(1)?;
-    let of_client = first.starts_with(|letter: char| letter.is_ascii_digit());
-    let of_nemesis = first == ":nemesis";
-    ((of_client || of_nemesis) && second.starts_with(':')).then_some(rest)
+    let (_, rest) = line.split_once(LOGGER)?;
+    let rest = rest.trim_start_matches([' ', '-', '\t']);
+    let mut words = rest.split_whitespace();
+    let (process, r#type) = (words.next()?, words.next()?);
+    let of_client = process.starts_with(|letter: char| letter.is_ascii_digit());
+    let known = of_client || process == NEMESIS;
+    (known && r#type.starts_with(':')).then_some(rest)
 }
 
 /// Reads the operations of a log.
@@ -44,7 +46,7 @@ pub(super) fn read(text: &str) -> Result<(History, Notes), Fault> {
             None if cut => notes.torn = Some(number),
             None if line.trim().is_empty() => {}
             None => notes.other_lines += 1,
-            Some(rest) if rest.starts_with(':') => notes.skipped += 1,
+            Some(rest) if rest.starts_with(NEMESIS) => notes.skipped += 1,
             Some(rest) => match operation(rest, number) {
                 Ok(event) => {
                     notes.unended = cut.then_some(number);

@@ -70,7 +70,10 @@ struct Forms<'a> {
     text: &'a str,
     parser: Parser<'a>,
     closer: Option<u8>,
+    /// The line of the vector or list.
     opened: u32,
+    /// The line of the form that was read last.
+    last: u32,
 }
 
 impl<'a> Forms<'a> {
@@ -84,11 +87,12 @@ impl<'a> Forms<'a> {
         } else {
             None
         };
-        Forms { text, parser, closer, opened }
+        Forms { text, parser, closer, opened, last: opened }
     }
 
     fn next(&mut self) -> Result<Option<(u32, Edn<'a>)>, Broken> {
         let line = self.parser.line();
+        self.last = line;
         if let Some(form) = self.parser.form(self.closer)? {
             return Ok(Some((line, form)));
         }
@@ -104,11 +108,15 @@ impl<'a> Forms<'a> {
         Err(Broken { line, why: Why::Syntax(why) })
     }
 
-    /// Returns the line that was cut off, where a file of one map a line ends within its last line.
+    /// Returns the line that was cut off, where a file of one map a line ends within its last line. A cut may also leave
+    /// half a word, which is no EDN; then nothing stands behind it.
     fn torn(&self, broken: &Broken) -> Option<u32> {
-        let Why::Ends { opened } = broken.why else { return None };
-        let on_last_line = opened == broken.line && !self.text.ends_with('\n');
-        (self.closer.is_none() && on_last_line).then_some(opened)
+        let at_end = match broken.why {
+            Why::Ends { .. } => true,
+            Why::Syntax(_) => self.parser.rest().is_empty(),
+        };
+        let on_last_line = self.last == broken.line && !self.text.ends_with('\n');
+        (self.closer.is_none() && at_end && on_last_line).then_some(self.last)
     }
 }
 

@@ -194,6 +194,20 @@ fn a_line_torn_within_a_letter_is_left_out_with_a_warning() {
 }
 
 #[test]
+fn a_cut_anywhere_in_the_last_line_leaves_the_lines_above() {
+    let line =
+        "#a.B{:process 0, :type :ok, :f :read, :value [1/2 \"é\\u0041\" \\newline ##Inf #{1.5}]}";
+    let text = format!("{{:process 0, :type :invoke, :f :read, :value nil}}\n{line}");
+    for cut in (text.len() - line.len() + 1)..text.len() {
+        let read = read_bytes(Path::new("h"), &text.as_bytes()[..cut], None)
+            .unwrap_or_else(|error| panic!("{}: {error}", &text[..cut.min(text.len())]));
+        assert_eq!(read.history.events(), 1, "{}", &line[..line.len().min(cut)]);
+        assert_eq!(read.warnings, ["h:2: the last line is cut off and was left out"]);
+    }
+    assert_eq!(read(&text).history.events(), 2);
+}
+
+#[test]
 fn a_map_that_is_open_before_the_last_line_is_refused() {
     let message = refused(
         "{:process 0, :type :invoke, :f :read\n{:process 0, :type :ok, :f :read}\n",
@@ -289,6 +303,13 @@ fn a_log_of_etcd_is_read() {
 }
 
 #[test]
+fn logs_of_newer_jepsens_are_read() {
+    let newer =
+        LOG.replace("jepsen.util - ", "[2020-06-30 14:23:33,419] jepsen worker 1 - jepsen.util ");
+    assert_eq!(read(&newer).history, read(LOG).history);
+}
+
+#[test]
 fn broken_lines_of_a_log_are_refused() {
     let refused = |line: &str| refused(&format!("{LOG}{line}\n"), None);
     let head = "INFO  jepsen.util - 3\t:invoke\t";
@@ -358,6 +379,14 @@ fn what_is_no_history_is_told_the_formats() {
         refused("hello\nworld", None),
         "h:1: expected a history, found \"hello\"; name its format: squall, edn, etcd-log, porcupine-kv"
     );
+}
+
+#[test]
+fn each_format_is_read_as_its_own_checker_reads_it() {
+    assert_eq!(Format::JepsenEdn.default_reading(), Reading::jepsen());
+    assert_eq!(Format::Squall.default_reading(), Reading::default());
+    assert_eq!(Format::EtcdLog.default_reading(), Reading::default());
+    assert_eq!(Format::PorcupineKv.default_reading(), Reading::default());
 }
 
 #[test]
