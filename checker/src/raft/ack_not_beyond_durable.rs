@@ -1,19 +1,20 @@
 //! A server acknowledges only what it has made durable (paper Figure 2, thesis §3.8).
 //!
 //! An absence, judged within one node's unbroken lines: an acknowledged index lies within what the node had reported
-//! durable, and a vote was durable before it was granted. And what a node had reported durable and committed, its next
-//! boot recovers. That the disk told the truth is not judged here.
+//! durable, and a vote was durable before it was granted. And its next boot recovers the durable vote, what was durable
+//! and committed, and, in the same term, what it had acknowledged: only a later leader may have had that removed. That the
+//! disk told the truth is not judged here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use squall_history::Claim;
-use squall_history::trace::{Epoch, TraceEvent};
+use squall_history::trace::{Epoch, LogPosition, TraceEvent};
+use squall_history::{Claim, NodeName};
 
 use super::check::{Check, End, Ruling, count};
 use super::facts::Facts;
-use super::findings::{Findings, said};
+use super::findings::{Findings, Said, said};
 use super::place::{Id, Place};
-use super::server::{Kept, Server};
+use super::server::Server;
 
 #[derive(Debug, Default)]
 struct Node {
@@ -24,6 +25,8 @@ struct Node {
     votes: Findings,
     /// Durable votes: term and candidate.
     durable_votes: BTreeSet<(Epoch, Id)>,
+    /// The last one, if the last durable term has one.
+    last_vote: Option<(Epoch, Id, Place)>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +51,7 @@ impl Check for AckNotBeyondDurable {
                 self.durable_vote(at, *term, vote.as_ref(), facts);
             }
             TraceEvent::Boot { term, vote, .. } => {
+                self.vote_recovered(at, *term, vote.as_ref(), facts);
                 self.durable_vote(at, *term, vote.as_ref(), facts);
             }
             TraceEvent::Ack { index, term, .. } => self.ack(at, *index, *term, facts),
@@ -121,16 +125,11 @@ impl AckNotBeyondDurable {
         });
     }
 
-    fn durable_vote(
-        &mut self,
-        at: Place,
-        term: Epoch,
-        vote: Option<&squall_history::NodeName>,
-        facts: &Facts,
-    ) {
-        if let Some(to) = vote.and_then(|vote| facts.names.find(vote)) {
-            self.node(at).durable_votes.insert((term, to));
-        }
+    fn durable_vote(&mut self, at: Place, term: Epoch, vote: Option<&NodeName>, facts: &Facts) {
+        let vote = vote.and_then(|vote| facts.names.find(vote));
+        let node = self.node(at);
+        node.durable_votes.extend(vote.map(|to| (term, to)));
+        node.last_vote = vote.map(|to| (term, to, at));
     }
 
     fn vote(&mut self, at: Place, to: Id, term: Epoch, facts: &Facts) {
@@ -150,38 +149,81 @@ impl AckNotBeyondDurable {
         });
     }
 
-    /// Recovery has told all: what was durable and committed must be there.
+    /// A durable vote is there after a restart in the same term.
+    fn vote_recovered(&mut self, at: Place, term: Epoch, vote: Option<&NodeName>, facts: &Facts) {
+        let recovered = vote.and_then(|vote| facts.names.find(vote));
+        let Some((voted, to, voted_at)) = self.node(at).last_vote else { return };
+        if voted != term || recovered == Some(to) {
+            return;
+        }
+        self.lost.add(at, || {
+            let (node, to, boot) = (facts.name(at.node), facts.name(to), at.boot);
+            let instead = recovered.map_or("no vote".to_owned(), |to| {
+                format!("a vote for {}", facts.name(to))
+            });
+            let summary = format!(
+                "{node}'s vote for {to} in term {term} was durable, but boot {boot} recovered {instead}"
+            );
+            let lines = vec![
+                said(voted_at, format!("{node}'s vote for {to} in term {term} is durable")),
+                said(at, format!("{node} has recovered {instead} in term {term}")),
+            ];
+            (summary, lines)
+        });
+    }
+
+    /// Recovery has told all: what was durable and committed must be there, and what was acknowledged in this term.
     fn recovered(&mut self, at: Place, facts: &Facts) {
         let server = facts.server(at.node);
-        let Some(kept) = server.kept.filter(|_| server.gapless && server.log.is_whole()) else {
+        if !server.gapless || !server.log.is_whole() {
             return;
-        };
-        self.boots += 1;
-        if let Some(instead) = lost(server, kept) {
-            self.lost.add(at, || {
-                let node = facts.name(at.node);
-                let entry = format!("{}@{}", kept.last.index, kept.last.term);
-                let summary = format!(
-                    "{node} had {entry} durable and committed, but boot {} recovered {instead}",
-                    at.boot
-                );
-                let lines = vec![
-                    said(kept.durable, format!("{node}'s log is durable, {entry} included")),
-                    said(kept.commit, format!("{node} commits, {entry} included")),
-                    said(at, format!("{node} has recovered {instead}")),
-                ];
-                (summary, lines)
-            });
         }
+        self.boots += u64::from(server.kept.is_some() || server.promised.is_some());
+        if let Some(kept) = server.kept {
+            let lines = |entry: &str| {
+                vec![
+                    said(kept.durable, format!("{entry} and what is before it is durable")),
+                    said(kept.commit, format!("{entry} and what is before it is committed")),
+                ]
+            };
+            self.must_hold(at, kept.last, "durable and committed", lines, facts);
+        }
+        // A leader of a later term may have had it removed just before the end.
+        if let Some((term, last, ack)) =
+            server.promised.filter(|(term, ..)| server.term == Some(*term))
+        {
+            let lines =
+                |entry: &str| vec![said(ack, format!("{entry} is acknowledged in term {term}"))];
+            self.must_hold(at, last, "acknowledged", lines, facts);
+        }
+    }
+
+    fn must_hold(
+        &mut self,
+        at: Place,
+        last: LogPosition,
+        how: &str,
+        lines: impl FnOnce(&str) -> Vec<Said>,
+        facts: &Facts,
+    ) {
+        let Some(instead) = lost(facts.server(at.node), last) else { return };
+        self.lost.add(at, || {
+            let (node, boot) = (facts.name(at.node), at.boot);
+            let entry = format!("{}@{}", last.index, last.term);
+            let summary = format!("{node} had {entry} {how}, but boot {boot} recovered {instead}");
+            let mut lines = lines(&entry);
+            lines.push(said(at, format!("{node} has recovered {instead}")));
+            (summary, lines)
+        });
     }
 }
 
 /// Returns what was recovered in the place of an entry that must be there.
-fn lost(server: &Server, kept: Kept) -> Option<String> {
+fn lost(server: &Server, kept: LogPosition) -> Option<String> {
     let last = server.log.last()?;
-    if last.index < kept.last.index {
+    if last.index < kept.index {
         return Some(format!("a log that ends at {}@{}", last.index, last.term));
     }
-    let term = server.log.term_at(kept.last.index).filter(|term| *term != kept.last.term)?;
-    Some(format!("{}@{term} there", kept.last.index))
+    let term = server.log.term_at(kept.index).filter(|term| *term != kept.term)?;
+    Some(format!("{}@{term} there", kept.index))
 }

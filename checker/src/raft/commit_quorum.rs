@@ -56,12 +56,12 @@ impl Check for CommitQuorum {
             let mut majority = Majority { term: *term, leader: *leader, facts, known: None };
             for one in counted {
                 match majority.has(one) {
-                    None | Some(u64::MAX) => unknown += 1,
-                    Some(has) if one.index <= has => judged += 1,
-                    Some(has) => {
+                    Some(has) if one.index <= has.surely => judged += 1,
+                    Some(has) if one.index > has.at_most => {
                         judged += 1;
-                        findings.add(one.at, || tell(&majority, one, has));
+                        findings.add(one.at, || tell(&majority, one, has.at_most));
                     }
+                    Some(_) | None => unknown += 1,
                 }
             }
         }
@@ -91,17 +91,26 @@ impl Check for CommitQuorum {
     }
 }
 
-/// What a majority of a leader's voters had, by the leader's configuration.
+/// How far a majority of a leader's voters had its log.
+#[derive(Clone, Copy, Debug)]
+struct Has {
+    /// By what was said.
+    surely: u64,
+    /// If each voter whose trace is incomplete had everything.
+    at_most: u64,
+}
+
+/// A leader and its voters.
 struct Majority<'a> {
     term: Epoch,
     leader: Id,
     facts: &'a Facts,
     /// The last answer, by configuration and by whether the leader counts itself.
-    known: Option<(u32, bool, u64)>,
+    known: Option<(u32, bool, Has)>,
 }
 
 impl<'a> Majority<'a> {
-    fn has(&mut self, counted: &Counted) -> Option<u64> {
+    fn has(&mut self, counted: &Counted) -> Option<Has> {
         let number = counted.config?;
         if let Some((config, own, has)) = self.known
             && (config, own) == (number, counted.own)
@@ -109,7 +118,12 @@ impl<'a> Majority<'a> {
             return Some(has);
         }
         let config = self.config(counted)?;
-        let has = config.majority_has(|voter| self.voter_has(voter, counted.own));
+        let at_most = |voter| match voter != self.leader && self.facts.complete(voter).is_err() {
+            true => u64::MAX,
+            false => self.voter_has(voter, counted.own),
+        };
+        let surely = config.majority_has(|voter| self.voter_has(voter, counted.own));
+        let has = Has { surely, at_most: config.majority_has(at_most) };
         self.known = Some((number, counted.own, has));
         Some(has)
     }
@@ -120,11 +134,7 @@ impl<'a> Majority<'a> {
 
     fn voter_has(&self, voter: Id, own: bool) -> u64 {
         if voter == self.leader {
-            // As much as is asked for, and yet known.
-            return if own { u64::MAX - 1 } else { 0 };
-        }
-        if self.facts.complete(voter).is_err() {
-            return u64::MAX;
+            return if own { u64::MAX } else { 0 };
         }
         let given = self.facts.acks.given(self.term, self.leader, voter);
         given.map_or(0, |given| given.highest).max(self.facts.server(voter).installed)

@@ -8,7 +8,7 @@ use squall_history::trace::{CommitBy, Epoch, TraceEvent};
 
 use super::check::{Check, End, Ruling, count};
 use super::facts::Facts;
-use super::findings::{Findings, said};
+use super::findings::{Findings, Said, said};
 use super::place::Place;
 
 #[derive(Debug, Default)]
@@ -64,12 +64,7 @@ impl CommitRule {
                 "{node}@{term} committed {index}@{entry} by counting, an entry of another term than its own"
             );
             let slot = facts.server(at.node).log.slot_at(index);
-            let seen = slot.map(|slot| facts.entries.get(slot).seen);
-            let mut lines = Vec::new();
-            if let Some(seen) = seen {
-                let holder = facts.name(seen.node);
-                lines.push(said(seen, format!("{holder} has {index}@{entry} in its log")));
-            }
+            let mut lines: Vec<Said> = slot.map(Said::Had).into_iter().collect();
             lines.push(said(at, format!("{node}@{term} counts replicas and commits up to {index}")));
             (summary, lines)
         });

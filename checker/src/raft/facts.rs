@@ -296,6 +296,9 @@ impl Facts {
         let own = server.term.is_some_and(|current| current <= term);
         let entry = own.then(|| server.log.term_at(index)).flatten();
         self.acks.note(at, to, term, index, entry);
+        if let Some(entry) = entry.filter(|entry| *entry <= term) {
+            self.server_mut(at.node).promises(term, LogPosition { index, term: entry }, at);
+        }
     }
 
     fn commit(&mut self, at: Place, index: u64, term: Epoch) {

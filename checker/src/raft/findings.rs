@@ -18,6 +18,8 @@ pub(super) struct Finding {
 pub(super) enum Said {
     /// A node said it in its trace.
     Node(Place, String),
+    /// A node had an entry in its log; told where it was first said.
+    Had(u32),
     /// A node did not say it anywhere.
     Nothing(super::place::Id, String),
     /// A client saw it: the line of the history and its time.

@@ -1,7 +1,8 @@
 //! Leader Append-Only: a leader never overwrites or deletes entries in its log; it only appends (paper §5.3).
 //!
 //! A conflict within one node's unbroken lines. Some systems tell a truncation before the loss of the lead that brought
-//! it, so a leader's truncation counts only once the node has acted as leader of that term again.
+//! it, so a leader's truncation counts only once the node has acted as leader of that term again, or at the end of a boot
+//! of which nothing is missing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use squall_history::trace::{CommitBy, Epoch, TraceEvent};
 
 use super::check::{Check, End, Ruling, count};
 use super::facts::{Appended, Facts};
-use super::findings::{Findings, said};
+use super::findings::{Findings, Said, said};
 use super::place::{Id, Place};
 use super::server::Role;
 
@@ -28,6 +29,8 @@ struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct LeaderAppendOnly {
     pending: BTreeMap<Id, Pending>,
+    /// Those with which a boot ended.
+    ended: Vec<Pending>,
     findings: Findings,
     /// Entries that leaders appended.
     appended: u64,
@@ -70,7 +73,14 @@ impl Check for LeaderAppendOnly {
                 count(self.appended, "entry", "entries")
             )),
         };
-        Ruling::new(Claim::LeaderAppendOnly, self.findings.clone(), scope)
+        let mut findings = self.findings.clone();
+        for pending in self.ended.iter().chain(self.pending.values()) {
+            let Place { node, boot, .. } = pending.lost;
+            if end.facts.complete_boot(node, boot).is_ok() {
+                accuse(&mut findings, *pending, None, end.facts);
+            }
+        }
+        Ruling::new(Claim::LeaderAppendOnly, findings, scope)
             .figure("leaders", leaders)
             .figure("entries", self.appended)
     }
@@ -87,50 +97,52 @@ impl LeaderAppendOnly {
 
     fn resolve(&mut self, at: Place, event: &TraceEvent, facts: &Facts) {
         let Some(pending) = self.pending.get(&at.node).copied() else { return };
+        if at.boot != pending.lost.boot {
+            self.pending.remove(&at.node);
+            self.ended.push(pending);
+            return;
+        }
         let broken = facts.server(at.node).stretch != pending.stretch;
         if broken || steps_down(event, pending.term) {
             self.pending.remove(&at.node);
         } else if leads(event, pending.term) {
             self.pending.remove(&at.node);
-            self.still_leads(at, pending, facts);
+            accuse(&mut self.findings, pending, Some(at), facts);
         }
-    }
-
-    fn still_leads(&mut self, at: Place, pending: Pending, facts: &Facts) {
-        let Pending { term, elected, lost, from, last, .. } = pending;
-        let node = facts.name(at.node);
-        self.findings.add(lost, || {
-            let summary = format!("{node}@{term} removed entries {from} to {last} while it led");
-            let lines = vec![
-                said(elected, format!("{node} becomes leader of term {term}")),
-                said(
-                    lost,
-                    format!("{node} removes the entries from {from} on; its log ended at {last}"),
-                ),
-                said(at, format!("{node} still acts as leader of term {term}")),
-            ];
-            (summary, lines)
-        });
     }
 
     fn overwrites(&mut self, at: Place, term: Epoch, elected: Place, index: u64, facts: &Facts) {
         let node = facts.name(at.node);
-        let old = facts.server(at.node).log.slot_at(index).map(|slot| facts.entries.get(slot));
-        let old_term = old.map_or(Epoch::default(), |entry| entry.term);
+        let slot = facts.server(at.node).log.slot_at(index);
+        let old_term = facts.server(at.node).log.term_at(index).unwrap_or_default();
         self.findings.add(at, || {
             let summary = format!(
                 "{node}@{term} overwrote {index}@{old_term} with {index}@{term} while it led"
             );
             let mut lines = vec![said(elected, format!("{node} becomes leader of term {term}"))];
-            if let Some(old) = old {
-                let holder = facts.name(old.seen.node);
-                let text = format!("{holder} has {index}@{old_term}, command {}", old.hash);
-                lines.insert(0, said(old.seen, text));
+            if let Some(slot) = slot {
+                lines.insert(0, Said::Had(slot));
             }
             lines.push(said(at, format!("{node} puts another entry at {index}: {index}@{term}")));
             (summary, lines)
         });
     }
+}
+
+/// Tells of a leader's truncation, and where it acted as leader again.
+fn accuse(findings: &mut Findings, pending: Pending, again: Option<Place>, facts: &Facts) {
+    let Pending { term, elected, lost, from, last, .. } = pending;
+    let node = facts.name(lost.node);
+    findings.add(lost, || {
+        let summary = format!("{node}@{term} removed entries {from} to {last} while it led");
+        let text = format!("{node} removes the entries from {from} on; its log ended at {last}");
+        let mut lines =
+            vec![said(elected, format!("{node} becomes leader of term {term}")), said(lost, text)];
+        if let Some(again) = again {
+            lines.push(said(again, format!("{node} still acts as leader of term {term}")));
+        }
+        (summary, lines)
+    });
 }
 
 /// The node shows that it leads the term no more.

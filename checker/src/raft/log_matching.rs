@@ -27,8 +27,8 @@ impl Check for LogMatching {
         if let Some(own) = log.term_at(before)
             && own != *prev_term
         {
-            let seen = log.slot_at(before).map(|slot| facts.entries.get(slot).seen);
-            self.mismatch(at, (*index, *term), (before, own, *prev_term), seen, facts);
+            let slot = log.slot_at(before);
+            self.mismatch(at, (*index, *term), (before, own, *prev_term), slot, facts);
         }
     }
 
@@ -72,7 +72,7 @@ impl LogMatching {
         at: Place,
         (index, term): (u64, Epoch),
         (before, own, claimed): (u64, Epoch, Epoch),
-        seen: Option<Place>,
+        slot: Option<u32>,
         facts: &Facts,
     ) {
         self.findings.add(at, || {
@@ -80,11 +80,7 @@ impl LogMatching {
             let summary = format!(
                 "{node} appended {index}@{term} as what follows {before}@{claimed}, but its log has {before}@{own} there"
             );
-            let mut lines: Vec<Said> = Vec::new();
-            if let Some(seen) = seen {
-                let holder = facts.name(seen.node);
-                lines.push(said(seen, format!("{holder} has {before}@{own} in its log")));
-            }
+            let mut lines: Vec<Said> = slot.map(Said::Had).into_iter().collect();
             let text = format!("{node} appends {index}@{term} behind {before}@{claimed}");
             lines.push(said(at, text));
             (summary, lines)

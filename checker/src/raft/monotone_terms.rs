@@ -42,7 +42,12 @@ impl Check for MonotoneTerms {
             TraceEvent::HardState { term, .. } => self.durable(at, *term, facts),
             TraceEvent::BecomeLeader { term, .. } => {
                 self.current(at, *term, facts);
-                self.bind(at, *term);
+                // A lone voter wins before anything is durable, and nobody has seen it.
+                let config =
+                    facts.server(at.node).config.and_then(|number| facts.configs.get(number));
+                if config.is_some_and(|config| config.everybody().count() != 1) {
+                    self.bind(at, *term);
+                }
             }
             TraceEvent::BecomeCandidate { term, .. }
             | TraceEvent::BecomeFollower { term, .. }

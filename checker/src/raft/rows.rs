@@ -62,6 +62,15 @@ fn line(said: &Said, end: &End<'_>, history_file: &str) -> Evidence {
             time: Some(Nanos(at.time.saturating_sub(end.origin))),
             source: Source::Reported,
         },
+        Said::Had(slot) => {
+            let entry = end.facts.entries.get(*slot);
+            let node = end.facts.name(entry.seen.node);
+            let text = format!(
+                "{node} has {}@{} in its log, command {}",
+                entry.index, entry.term, entry.hash
+            );
+            line(&Said::Node(entry.seen, text), end, history_file)
+        }
         Said::Nothing(node, text) => Evidence {
             text: text.clone(),
             file: end.facts.server(*node).boots.last().map_or(String::new(), |b| b.file.clone()),

@@ -61,6 +61,8 @@ pub(super) struct Server {
     pub(super) config: Option<u32>,
     /// The highest index that a snapshot brought it.
     pub(super) installed: u64,
+    /// The highest entry that it acknowledged in the last term in which it did, with that term.
+    pub(super) promised: Option<(Epoch, LogPosition, Place)>,
     /// Recovery is going on: only recovered entries have followed the boot.
     pub(super) recovering: bool,
     /// What earlier boots must have left.
@@ -86,6 +88,7 @@ impl Default for Server {
             applied: None,
             config: None,
             installed: 0,
+            promised: None,
             recovering: false,
             kept: None,
             firm_to: 0,
@@ -144,6 +147,16 @@ impl Server {
         self.config = None;
         self.recovering = false;
         self.firm_to = 0;
+    }
+
+    /// Takes note of an acknowledgement: its entry stays until a leader of a later term says otherwise.
+    pub(super) fn promises(&mut self, term: Epoch, entry: LogPosition, at: Place) {
+        let stale = self.promised.is_some_and(|(known, last, _)| {
+            known > term || (known == term && last.index >= entry.index)
+        });
+        if !stale {
+            self.promised = Some((term, entry, at));
+        }
     }
 
     /// Takes note of a term that the node has reached. A leader that names a higher one leads no more.

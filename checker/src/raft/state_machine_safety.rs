@@ -2,7 +2,8 @@
 //! different entry at that index (paper §5.4.3).
 //!
 //! Conflicts: two entries applied, or reported committed, at one index; two states after the same index; a node that
-//! applies what is not in its own log, or goes back. Within an unbroken boot also: applied before committed.
+//! applies what is not in its own log, or goes back. Within an unbroken boot also: applied before committed, and an entry
+//! of its log passed over that others applied.
 
 use hashbrown::HashMap;
 use squall_history::Claim;
@@ -48,6 +49,21 @@ impl<T: Copy + PartialEq> Ledger<T> {
         }
     }
 
+    /// Returns the first index strictly between two at which something was said, and where first.
+    fn first_between(&self, from: u64, to: u64) -> Option<(u64, Place)> {
+        let known = |index: u64| self.one.get(&index).map(|(_, at)| (index, *at));
+        match to - from > self.one.len() as u64 {
+            false => (from + 1..to).find_map(known),
+            true => self
+                .one
+                .keys()
+                .copied()
+                .filter(|index| from < *index && *index < to)
+                .min()
+                .and_then(known),
+        }
+    }
+
     /// Returns each index at which two things were said, with the first two.
     fn disputes(&self) -> impl Iterator<Item = (u64, [(T, Place); 2])> {
         self.others.iter().map(|(index, others)| {
@@ -63,7 +79,18 @@ impl<T: Copy + PartialEq> Ledger<T> {
 pub(super) struct StateMachineSafety {
     applied: Ledger<Applied>,
     digests: Ledger<EntryHash>,
+    /// What nodes passed over, in complete stretches: from the last applied entry to the next.
+    skips: Vec<Skip>,
     findings: Findings,
+}
+
+/// A node applied `to` next after `from`.
+#[derive(Clone, Copy, Debug)]
+struct Skip {
+    from: u64,
+    from_at: Place,
+    to: u64,
+    at: Place,
 }
 
 impl Check for StateMachineSafety {
@@ -83,6 +110,7 @@ impl Check for StateMachineSafety {
         let mut findings = self.findings.clone();
         self.two_applied(&mut findings, end.facts);
         self.two_states(&mut findings, end.facts);
+        self.skipped(&mut findings, end.facts);
         two_committed(&mut findings, end);
         let (indices, applies) = (self.applied.one.len() as u64, end.facts.traced.applies);
         let scope = match (applies, end.settled.len()) {
@@ -108,8 +136,8 @@ impl Check for StateMachineSafety {
 
 impl StateMachineSafety {
     fn against_own_log(&mut self, at: Place, index: u64, applied: Applied, facts: &Facts) {
-        let slot = facts.server(at.node).log.slot_at(index);
-        let Some(own) = slot.map(|slot| facts.entries.get(slot)) else { return };
+        let Some(slot) = facts.server(at.node).log.slot_at(index) else { return };
+        let own = facts.entries.get(slot);
         if (own.term, own.hash) == (applied.term, applied.hash) {
             return;
         }
@@ -120,9 +148,8 @@ impl StateMachineSafety {
                 "{node} applied {index}@{term}, command {hash}, but its log has {index}@{}, command {}",
                 own.term, own.hash
             );
-            let holder = facts.name(own.seen.node);
             let lines = vec![
-                said(own.seen, format!("{holder} has {index}@{} in its log", own.term)),
+                Said::Had(slot),
                 said(at, format!("{node} applies {index}@{term}")),
             ];
             (summary, lines)
@@ -131,8 +158,13 @@ impl StateMachineSafety {
 
     /// lastApplied increases monotonically (paper Figure 2).
     fn against_own_order(&mut self, at: Place, index: u64, facts: &Facts) {
-        let Some((last, last_at)) = facts.server(at.node).applied else { return };
+        let server = facts.server(at.node);
+        let Some((last, last_at)) = server.applied else { return };
         if index > last {
+            // An entry that is not even in the log was brought by a snapshot that was not told.
+            if server.gapless && index - last > 1 && server.log.slot_at(last + 1).is_some() {
+                self.skips.push(Skip { from: last, from_at: last_at, to: index, at });
+            }
             return;
         }
         self.findings.add(at, || {
@@ -163,6 +195,25 @@ impl StateMachineSafety {
             ];
             (summary, lines)
         });
+    }
+
+    /// An entry that others applied is no no-op that a system does not tell of.
+    fn skipped(&self, findings: &mut Findings, facts: &Facts) {
+        for skip in &self.skips {
+            let Skip { from, from_at, to, at } = *skip;
+            let Some((index, other_at)) = self.applied.first_between(from, to) else { continue };
+            findings.add(at, || {
+                let (node, other) = (facts.name(at.node), facts.name(other_at.node));
+                let summary =
+                    format!("{node} applied {from} and then {to}, but {other} applied {index}");
+                let lines = vec![
+                    said(other_at, format!("{other} applies {index}")),
+                    said(from_at, format!("{node} applies {from}")),
+                    said(at, format!("{node} applies {to} next")),
+                ];
+                (summary, lines)
+            });
+        }
     }
 
     fn two_applied(&self, findings: &mut Findings, facts: &Facts) {

@@ -11,7 +11,7 @@ use squall_history::trace::{Epoch, TraceEvent};
 use super::acks::{Ack, Given};
 use super::check::{Check, End, Ruling, count};
 use super::facts::Facts;
-use super::findings::{Findings, said};
+use super::findings::{Findings, Said, said};
 use super::leaders::Leader;
 use super::place::{Id, Place};
 
@@ -36,13 +36,8 @@ impl Check for TrueAcks {
                 "{node} acknowledged {index} in term {term}, but its log ended at {}@{}",
                 last.index, last.term
             );
-            let mut lines = Vec::new();
-            if let Some(slot) = server.log.slot_at(last.index) {
-                let seen = facts.entries.get(slot).seen;
-                let holder = facts.name(seen.node);
-                let text = format!("{holder} has {}@{} in its log", last.index, last.term);
-                lines.push(said(seen, text));
-            }
+            let slot = server.log.slot_at(last.index);
+            let mut lines: Vec<Said> = slot.map(Said::Had).into_iter().collect();
             lines.push(said(at, format!("{node} acknowledges entries up to {index}")));
             (summary, lines)
         });
