@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use squall_raft_core::{
-    Answer, Effects, Entry, EntryKind, Envelope, HardState, Index, Input, Message, NodeId,
-    Position, Raft, Term, Token,
+    Answer, Effects, Entry, EntryKind, Envelope, HardState, Index, Input, NodeId, Position, Raft,
+    Term, Token,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -201,7 +201,7 @@ impl Node {
         match event {
             Event::Received(envelope) => {
                 self.peers.heard(envelope.from);
-                let asked = asked(&envelope);
+                let asked = trace::Asked::of(&envelope);
                 self.step(Input::Receive(envelope), asked)
             }
             Event::Dialled(to, stream) => {
@@ -478,19 +478,4 @@ fn rewrites(effects: &Effects) -> bool {
     effects.persist.truncate_from.is_some()
         || effects.persist.hard_state.is_some()
         || effects.transitions.iter().any(role)
-}
-
-/// What an AppendEntries asks for, for the trace of its answer.
-fn asked(envelope: &Envelope) -> Option<trace::Asked> {
-    match &envelope.message {
-        Message::AppendEntries { prev_log_index, entries, .. } => {
-            Some(trace::Asked { prev: prev_log_index.0, entries: entries.len() as u64 })
-        }
-        Message::RequestVote { .. }
-        | Message::RequestVoteReply { .. }
-        | Message::AppendEntriesAccepted { .. }
-        | Message::AppendEntriesRejected { .. }
-        | Message::ReadIndex { .. }
-        | Message::ReadIndexReply { .. } => None,
-    }
 }

@@ -197,6 +197,23 @@ pub struct Asked {
     pub entries: u64,
 }
 
+impl Asked {
+    /// Returns what a message asks for, if it is an AppendEntries.
+    pub fn of(envelope: &Envelope) -> Option<Asked> {
+        match &envelope.message {
+            Message::AppendEntries { prev_log_index, entries, .. } => {
+                Some(Asked { prev: prev_log_index.0, entries: entries.len() as u64 })
+            }
+            Message::RequestVote { .. }
+            | Message::RequestVoteReply { .. }
+            | Message::AppendEntriesAccepted { .. }
+            | Message::AppendEntriesRejected { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. } => None,
+        }
+    }
+}
+
 /// A trace on its way to a file.
 #[derive(Debug)]
 pub struct Trace {
