@@ -5,18 +5,26 @@
 //! {"time":1234567,"process":3,"type":"invoke","f":"write","key":"7","value":5,"node":"n1"}
 //! {"time":1301200,"process":3,"type":"ok","f":"write","key":"7","value":5,"node":"n1","pos":118}
 //! ```
+//!
+//! A run writes millions of lines, all of one shape, so a scanner made for that shape reads them; serde reads whatever
+//! it does not recognise, and is the judge of what is JSON.
+
+mod line;
+mod scan;
 
 use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Event, F, History, Invoke, Key, Malformed, Nanos, NodeName, Op, Outcome, Pairing, Process,
-    Reason, Request, Return, Value,
-};
+use crate::{History, Invoke, Malformed, Outcome, Return};
+use line::{Line, Type};
+use scan::Reader;
 
 /// The name and version in the first line.
 pub const FORMAT: &str = "history/1";
+
+/// A longer line than this is no event, and reading it would only fill the memory.
+const MAX_LINE: usize = 64 << 20;
 
 /// The first line of every JSON-lines file of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,42 +40,11 @@ impl Header {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Type {
-    Invoke,
-    Ok,
-    Fail,
-    Info,
-}
-
-/// A line as it stands in the file. Returns repeat what was asked, for grep and for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Line {
-    time: Nanos,
-    process: Process,
-    r#type: Type,
-    f: F,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<Key>,
-    #[serde(default)]
-    value: Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    node: Option<NodeName>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    request: Option<Request>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pos: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    error: Option<Reason>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seen: Option<Value>,
-}
-
-/// Writes events as they happen.
+/// Writes events as they happen, each with one write of a whole line.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     out: W,
+    line: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -75,55 +52,35 @@ impl<W: Write> Writer<W> {
     pub fn new(mut out: W) -> io::Result<Writer<W>> {
         serde_json::to_writer(&mut out, &Header::of(FORMAT))?;
         out.write_all(b"\n")?;
-        Ok(Writer { out })
+        Ok(Writer { out, line: Vec::with_capacity(256) })
     }
 
     /// Writes an invocation.
     pub fn invoke(&mut self, invoke: &Invoke) -> io::Result<()> {
-        self.line(&Line {
-            time: invoke.time,
-            process: invoke.process,
-            r#type: Type::Invoke,
-            f: invoke.op.f.clone(),
-            key: invoke.op.key.clone(),
-            value: invoke.op.value.clone(),
-            node: invoke.node.clone(),
-            request: invoke.request,
-            pos: None,
-            error: None,
-            seen: None,
-        })
+        self.line(&Line::of(invoke, invoke.time, Type::Invoke))
     }
 
     /// Writes the return of an invocation.
     pub fn complete(&mut self, invoke: &Invoke, ret: &Return) -> io::Result<()> {
-        let (r#type, value, error, seen) = match &ret.outcome {
-            Outcome::Ok(value) => (Type::Ok, value.clone(), None, None),
+        let mut line = Line::of(invoke, ret.time, Type::of(&ret.outcome));
+        line.process = ret.process;
+        line.pos = ret.pos;
+        match &ret.outcome {
+            Outcome::Ok(value) => line.value = value,
             Outcome::Fail { error, seen } => {
-                (Type::Fail, invoke.op.value.clone(), Some(error.clone()), seen.clone())
+                line.error = Some(error);
+                line.seen = seen.as_ref();
             }
-            Outcome::Info { error } => {
-                (Type::Info, invoke.op.value.clone(), Some(error.clone()), None)
-            }
-        };
-        self.line(&Line {
-            time: ret.time,
-            process: ret.process,
-            r#type,
-            f: invoke.op.f.clone(),
-            key: invoke.op.key.clone(),
-            value,
-            node: invoke.node.clone(),
-            request: invoke.request,
-            pos: ret.pos,
-            error,
-            seen,
-        })
+            Outcome::Info { error } => line.error = Some(error),
+        }
+        self.line(&line)
     }
 
-    fn line(&mut self, line: &Line) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
-        self.out.write_all(b"\n")
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, line)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 
     /// Makes what was written visible to readers of the file.
@@ -169,51 +126,46 @@ pub struct Read {
 }
 
 /// Reads a whole history. A torn last line is tolerated, any other broken line is an error.
+///
+/// ```
+/// let file = r#"{"squall":"history/1"}
+/// {"time":5,"process":0,"type":"invoke","f":"write","key":"x","value":1}
+/// {"time":9,"process":0,"type":"ok","f":"write","key":"x","value":1}
+/// {"time":12,"process":0,"type":"inv"#;
+/// let read = squall_history::jsonl::read(file.as_bytes())?;
+/// assert_eq!(read.history.operations().len(), 1);
+/// assert_eq!(read.torn, Some(4));
+/// # Ok::<(), squall_history::jsonl::ReadError>(())
+/// ```
 pub fn read(mut input: impl BufRead) -> Result<Read, ReadError> {
-    let mut header = String::new();
-    input.read_line(&mut header)?;
-    let known: Result<Header, _> = serde_json::from_str(&header);
-    if known.ok().as_ref().map(|h| &*h.squall) != Some(FORMAT) {
-        return Err(ReadError::Header { found: header.trim_end().chars().take(80).collect() });
-    }
-    let mut pairing = Pairing::default();
-    let mut buffer = Vec::new();
-    let mut number = 1;
+    let mut reader = Reader::default();
+    // A line that began in an earlier piece of the file.
+    let mut begun = Vec::new();
     loop {
-        buffer.clear();
-        if input.read_until(b'\n', &mut buffer)? == 0 {
-            return Ok(Read { history: pairing.finish(), torn: None });
+        let piece = input.fill_buf()?;
+        if piece.is_empty() {
+            break;
         }
-        number += 1;
-        let complete = buffer.ends_with(b"\n");
-        match serde_json::from_slice::<Line>(&buffer) {
-            Ok(line) => pairing.push(event(line, number)?, number)?,
-            Err(_) if !complete => {
-                return Ok(Read { history: pairing.finish(), torn: Some(number) });
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', piece) {
+            if begun.is_empty() {
+                reader.line(&piece[start..end])?;
+            } else {
+                begun.extend_from_slice(&piece[start..end]);
+                reader.line(&begun)?;
+                begun.clear();
             }
-            Err(error) => return Err(ReadError::Line { line: number, why: error.to_string() }),
+            start = end + 1;
         }
+        begun.extend_from_slice(&piece[start..]);
+        if begun.len() > MAX_LINE {
+            return Err(reader.too_long());
+        }
+        let consumed = piece.len();
+        input.consume(consumed);
     }
+    reader.end(&begun)
 }
 
-fn event(line: Line, number: u32) -> Result<Event, ReadError> {
-    let Line { time, process, r#type, f, key, value, node, request, pos, error, seen } = line;
-    let reason = |error: Option<Reason>| {
-        error.ok_or(ReadError::Line { line: number, why: "missing field `error`".to_owned() })
-    };
-    let outcome = match r#type {
-        Type::Invoke => {
-            return Ok(Event::Invoke(Invoke {
-                time,
-                process,
-                op: Op { f, key, value },
-                node,
-                request,
-            }));
-        }
-        Type::Ok => Outcome::Ok(value),
-        Type::Fail => Outcome::Fail { error: reason(error)?, seen },
-        Type::Info => Outcome::Info { error: reason(error)? },
-    };
-    Ok(Event::Return(Return { time, process, outcome, pos }))
-}
+#[cfg(test)]
+mod tests;

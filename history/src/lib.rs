@@ -3,6 +3,7 @@
 //! This crate knows no clock, no process and no network. It is what the recorder writes and what the judge reads, so
 //! every stage between them can be run again from files alone.
 
+mod builder;
 mod claim;
 pub mod edn;
 mod event;
@@ -18,6 +19,7 @@ mod suggest;
 pub mod trace;
 mod value;
 
+pub use builder::{HistoryBuilder, Invoked};
 pub use claim::{Claim, UnknownClaim};
 pub use event::{Event, Invoke, Nanos, Outcome, Process, Reason, Return};
 pub use formats::{Format, FormatError, ReadHistory, UnknownFormat};

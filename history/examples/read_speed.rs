@@ -1,0 +1,128 @@
+//! Prints how fast histories are written and read: `cargo run --release -p squall-history --example read_speed`.
+#![expect(clippy::print_stdout, reason = "a table is what this program is for")]
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
+use std::path::Path;
+use std::time::Instant;
+
+use squall_history::{Invoke, Nanos, Op, Outcome, Process, Return, Value, jsonl};
+
+const OPERATIONS: u64 = 1_000_000;
+const CLIENTS: u64 = 10;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = tempfile::tempdir()?;
+    println!(
+        "{OPERATIONS} operations of {CLIENTS} clients: 40 % read, 30 % write, 30 % cas, one core"
+    );
+    println!();
+    println!("| what | keys | MB | s | M lines/s | memory, MB |");
+    println!("|---|---|---|---|---|---|");
+    for keys in [1, 100] {
+        let path = dir.path().join("history.jsonl");
+        row("write squall JSONL", keys, &path, || write(&path, keys))?;
+        row("read squall JSONL", keys, &path, || {
+            Ok(jsonl::read(BufReader::with_capacity(1 << 18, File::open(&path)?))?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Measures one piece of work. What it returns is dropped after its memory is known.
+fn row<T>(
+    what: &str,
+    keys: u64,
+    path: &Path,
+    work: impl FnOnce() -> Result<T, Box<dyn std::error::Error>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let before = memory(Resident::Now)?;
+    // Forgets the peak so far (proc(5)).
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    let started = Instant::now();
+    let kept = work()?;
+    let took = started.elapsed().as_secs_f64();
+    let megabytes = (memory(Resident::Peak)?.saturating_sub(before)) as f64 / 1e3;
+    drop(kept);
+    let size = std::fs::metadata(path)?.len() as f64 / 1e6;
+    let rate = 2.0 * OPERATIONS as f64 / took / 1e6;
+    println!("| {what} | {keys} | {size:.0} | {took:.2} | {rate:.1} | {megabytes:.0} |");
+    Ok(())
+}
+
+enum Resident {
+    Now,
+    Peak,
+}
+
+/// Returns the resident memory of this process, in kB.
+fn memory(which: Resident) -> io::Result<u64> {
+    let field = match which {
+        Resident::Now => "VmRSS:",
+        Resident::Peak => "VmHWM:",
+    };
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| io::Error::other("/proc/self/status lacks the memory"))
+}
+
+/// Writes a history as a run does: each client has one operation open at a time.
+fn write(path: &Path, keys: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let mut file = jsonl::Writer::new(BufWriter::with_capacity(1 << 16, File::create(path)?))?;
+    let mut random = Random(42);
+    let mut open: Vec<Option<Invoke>> = vec![None; CLIENTS as usize];
+    let mut time = 0;
+    let mut begun = 0;
+    while begun < OPERATIONS || open.iter().any(Option::is_some) {
+        time += random.below(200_000);
+        let client = random.below(CLIENTS) as usize;
+        match open[client].take() {
+            Some(invoke) => file.complete(&invoke, &ret(&invoke, time, &mut random))?,
+            None if begun < OPERATIONS => {
+                begun += 1;
+                let invoke = invoke(client as u64, time, begun as i64, keys, &mut random);
+                file.invoke(&invoke)?;
+                open[client] = Some(invoke);
+            }
+            None => {}
+        }
+    }
+    Ok(file.flush()?)
+}
+
+fn invoke(process: u64, time: u64, value: i64, keys: u64, random: &mut Random) -> Invoke {
+    let key = random.below(keys).to_string();
+    let op = match random.below(10) {
+        0..4 => Op::read(&*key),
+        4..7 => Op::write(&*key, value),
+        _ => Op::cas(&*key, value - 1, value),
+    };
+    let node = Some(format!("n{}", process % 5 + 1).as_str().into());
+    Invoke { time: Nanos(time), process: Process(process), op, node, request: None }
+}
+
+fn ret(invoke: &Invoke, time: u64, random: &mut Random) -> Return {
+    let outcome = match (invoke.op.value.as_pair(), random.below(2)) {
+        (Some((_, to)), 0) => {
+            Outcome::Fail { error: "precondition".into(), seen: Some(to.clone()) }
+        }
+        _ if invoke.op.value.is_nil() => Outcome::Ok(Value::Int(time as i64 % 1_000)),
+        _ => Outcome::Ok(invoke.op.value.clone()),
+    };
+    let pos = Some(time / 100);
+    Return { time: Nanos(time), process: invoke.process, outcome, pos }
+}
+
+/// SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), enough for a benchmark.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
