@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal};
-use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context;
-use squall_checker::{Budget, ModelKind, RunVerdict, judge};
-use squall_checker::{FailedCas, NilRead, Reading};
+use squall_checker::{
+    Budget, FailedCas, ModelKind, NilRead, Reading, Row, RunVerdict, judge, raft, stats,
+};
 use squall_history::schedule::{self, Timeline};
-use squall_history::{Manifest, RunDir, State, jsonl};
+use squall_history::{Format, History, Manifest, RunDir, State, formats, trace};
 
 use crate::cli::{CheckArgs, JudgingArgs};
 use crate::exit_code::ExitCode;
@@ -42,10 +42,9 @@ fn check_run(args: &CheckArgs) -> Result<ExitCode, Failure> {
 pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdict, Failure> {
     let manifest = run.read_manifest().map_err(Failure::bad_input)?;
     let mut warnings = warnings(&manifest);
-    let read = history(&run.history())?;
-    if let Some(line) = read.torn {
-        warnings.push(format!("history.jsonl:{line}: the last line is cut off and was left out"));
-    }
+    let read =
+        formats::read_file(&run.history(), Some(Format::Squall)).map_err(Failure::bad_input)?;
+    warnings.extend(read.warnings);
     let timeline = timeline(run, &mut warnings)?;
     let workload = squall_workloads::catalog()
         .iter()
@@ -60,7 +59,9 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let budget = budget(judging);
 
     let mut rows = judge(&read.history, model, &Reading::default(), &budget).rows("history.jsonl");
-    let _ = timeline;
+    rows.extend(raft_rows(run, &manifest, &read.history)?);
+    let thresholds = stats::Thresholds::default();
+    rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));
     rows.retain(|row| manifest.claims.contains(&row.claim));
 
     let verdict = RunVerdict::of(rows, warnings);
@@ -99,18 +100,22 @@ fn timeline(run: &RunDir, warnings: &mut Vec<String>) -> Result<Timeline, Failur
     Ok(Timeline::from_lines(&read.lines))
 }
 
-fn history(path: &Path) -> Result<jsonl::Read, Failure> {
-    let file = File::open(path)
-        .with_context(|| format!("failed to open {}", path.display()))
-        .map_err(Failure::bad_input)?;
-    jsonl::read(BufReader::new(file))
-        .with_context(|| format!("failed to read {}", path.display()))
-        .map_err(Failure::bad_input)
+/// Holds the traces to Raft's promises, one file at a time.
+fn raft_rows(run: &RunDir, manifest: &Manifest, history: &History) -> Result<Vec<Row>, Failure> {
+    let mut judge = raft::Judge::new(manifest.nodes.iter().cloned());
+    for path in run.traces().map_err(Failure::bad_input)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let reader = trace::Reader::open(&path).map_err(Failure::bad_input)?;
+        judge.feed_reader(&format!("trace/{name}"), reader).map_err(Failure::bad_input)?;
+    }
+    Ok(judge.finish(Some(history), manifest.monotonic_origin))
 }
 
 fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let path = &args.path;
-    let read = history(path)?;
+    let format = args.format.as_deref().map(str::parse::<Format>).transpose();
+    let format = format.map_err(Failure::bad_input)?;
+    let read = formats::read_file(path, format).map_err(Failure::bad_input)?;
     let model = args.model.as_deref().ok_or_else(|| {
         let names: Vec<&str> = ModelKind::ALL.iter().map(|model| model.name()).collect();
         Failure::bad_input(anyhow::anyhow!("a bare history file needs --model"))
@@ -119,17 +124,25 @@ fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let model = ModelKind::from_str(model).map_err(|_| {
         Failure::unknown("model", model, ModelKind::ALL.iter().map(|model| model.name()))
     })?;
-    let reading = reading(args)?;
+    let reading = reading(args, read.format)?;
     let rows = judge(&read.history, model, &reading, &budget(&args.judging))
         .rows(&path.display().to_string());
-    let warnings = vec![format!("read as squall: {reading}")];
+    let mut warnings = read.warnings;
+    warnings.push(format!("read as {}: {reading}", read.format));
     let verdict = RunVerdict::of(rows, warnings);
     tell(&verdict, &args.judging);
     Ok(ExitCode::from(verdict.verdict))
 }
 
-fn reading(args: &CheckArgs) -> Result<Reading, Failure> {
+/// Returns the reading that a format's recorders mean, unless the user says otherwise.
+fn reading(args: &CheckArgs, format: Format) -> Result<Reading, Failure> {
     let mut reading = Reading::default();
+    if !format.observes_failed_cas() {
+        reading.failed_cas = FailedCas::Dropped;
+    }
+    if !format.nil_read_is_absent() {
+        reading.nil_read = NilRead::Unknown;
+    }
     if let Some(word) = &args.failed_cas {
         reading.failed_cas = match word.as_str() {
             "observation" => FailedCas::Observation,

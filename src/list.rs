@@ -67,7 +67,12 @@ fn rows(kind: &str) -> Vec<(String, String)> {
                 } else {
                     format!("; sets {}", settings.join(", "))
                 };
-                (bug.name.to_owned(), format!("{}{settings}", bug.summary))
+                let flags = crate::exam::flags(bug.name);
+                let text = format!(
+                    "{}{settings}; try squall test --bug {} {flags}",
+                    bug.summary, bug.name
+                );
+                (bug.name.to_owned(), text)
             })
             .collect(),
     }

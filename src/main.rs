@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod doctor;
 mod drive;
+mod exam;
 mod exit_code;
 mod failure;
 mod help;

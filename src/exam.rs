@@ -1,0 +1,20 @@
+//! The flags with which a default machine finds each planted bug, as `squall list bugs` gives them and the end-to-end tests
+//! use them.
+//!
+//! They choose faults and load only; what a bug needs of the nodes' settings it brings along.
+
+/// Returns the flags behind `squall test --bug NAME`.
+pub(crate) fn flags(bug: &str) -> &'static str {
+    match bug {
+        "read-local-any" | "vote-not-persisted" => "--time-limit 10s",
+        "ack-before-fsync" => "--nemesis none --time-limit 5s",
+        // The new leader must be asked before its no-op is committed: many elections under many reads.
+        "readindex-no-noop" => {
+            "--nemesis kill --nemesis-interval 700ms --rate 4000 --time-limit 20s"
+        }
+        "commit-one-ack" => "--schedule docs/schedules/leader-in-minority.jsonl --time-limit 15s",
+        // Many doubtful appends, which are sent again.
+        "no-dedup" => "--workload append --client-timeout 100ms --time-limit 15s",
+        _ => "--time-limit 15s",
+    }
+}
