@@ -615,3 +615,37 @@ fn result(event: &Event) -> Option<Value> {
         Event::Return(_) | Event::Invoke(_) => None,
     }
 }
+
+/// Makes one read of a register with unique values stale: the first one behind a share of the history. It now returns
+/// what a write wrote that another write had certainly replaced before the read began. Returns whether one was found.
+pub fn stale_read(events: &mut [Event], share: f64) -> bool {
+    let from = (events.len() as f64 * share) as usize;
+    let mut open: BTreeMap<Process, (usize, Op)> = BTreeMap::new();
+    // Writes that returned: where they began, where they returned, and what they wrote.
+    let mut writes: Vec<(usize, usize, Value)> = Vec::new();
+    for (n, event) in events.iter_mut().enumerate() {
+        match event {
+            Event::Invoke(invoke) => drop(open.insert(invoke.process, (n, invoke.op.clone()))),
+            Event::Return(ret) => {
+                let Some((began, op)) = open.remove(&ret.process) else { continue };
+                match (&op.f, &ret.outcome) {
+                    (F::Write, Outcome::Ok(_)) => writes.push((began, n, op.value)),
+                    (F::Read, Outcome::Ok(_)) if n >= from => {
+                        let Some(stale) = replaced(&writes, began) else { continue };
+                        ret.outcome = Outcome::Ok(stale);
+                        return true;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    false
+}
+
+/// Returns what the last write wrote that another one had replaced before an event.
+fn replaced(writes: &[(usize, usize, Value)], event: usize) -> Option<Value> {
+    let done = || writes.iter().rev().filter(|(_, ended, _)| *ended < event);
+    let by = done().map(|(began, ..)| *began).max()?;
+    done().find(|(_, ended, _)| *ended < by).map(|(.., value)| value.clone())
+}

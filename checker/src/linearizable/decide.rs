@@ -5,7 +5,7 @@ use squall_history::{F, Key, Operation, Outcome, Value};
 use super::core::{Added, Relaxed};
 use super::judgement::{Core, CoreOperation, Finding, KeyJudgement};
 use super::minimise::{Leave, Relaxing};
-use super::part::Entry;
+use super::part::{Entry, NEVER};
 use super::queue::Discipline;
 use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
@@ -14,6 +14,9 @@ use super::{counter, list_append, lock, product, queue, set, story};
 use crate::budget::Meter;
 use crate::model::{Seeded, keys_of};
 use crate::{Call, Model, ModelKind};
+
+/// The search that knows registers.
+const REGISTER_SEARCH: &str = "register search";
 
 /// Which engines and relaxations are proved for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +77,19 @@ impl Answer {
         let whole = |n: &u32| Relaxed::whole(question.entries[*n as usize]);
         Answer::Impossible(members.iter().map(whole).collect())
     }
+
+    /// Says what a search found.
+    fn found(entries: &[Entry], found: Result<Found, Stopped>) -> Answer {
+        match found {
+            Ok(Found::Order(order)) => Answer::Order(order),
+            Ok(Found::Nothing { deepest }) => {
+                let last = marks(entries).get(deepest as usize).copied();
+                let cut = cut_after(entries, last.unwrap_or(u32::MAX - 1));
+                Answer::Impossible(cut.into_iter().map(Relaxed::whole).collect())
+            }
+            Err(stopped) => Answer::Stopped(stopped),
+        }
+    }
 }
 
 /// What became of one part.
@@ -123,6 +139,7 @@ fn settle<M: Model>(model: &M, question: &Question<'_>) -> Settled {
     let Settled { engine, answer, states } = polynomial(question);
     let certain = match &answer {
         Answer::Order(_) | Answer::Stopped(_) => true,
+        Answer::Impossible(_) if engine == REGISTER_SEARCH => true,
         Answer::Impossible(members) => Trials::new(model, question).impossible(members),
         Answer::Unsure => false,
     };
@@ -133,8 +150,8 @@ fn settle<M: Model>(model: &M, question: &Question<'_>) -> Settled {
 fn polynomial(question: &Question<'_>) -> Settled {
     let Rules::Builtin(kind) = question.rules else { return unsure() };
     let (engine, answer) = match kind {
-        ModelKind::Register | ModelKind::CasRegister => ("register zones", by_zones(question)),
-        ModelKind::Kv if is_register(question) => ("register zones", by_zones(question)),
+        ModelKind::Register | ModelKind::CasRegister => return as_register(question),
+        ModelKind::Kv if is_register(question) => return as_register(question),
         ModelKind::MultiRegister => return by_component(question),
         ModelKind::ListAppend => ("list order", list_append::decide(question)),
         ModelKind::FifoQueue => ("queue aspects", queue::decide(question, Discipline::Fifo)),
@@ -167,21 +184,55 @@ pub(crate) fn is_register(question: &Question<'_>) -> bool {
     })
 }
 
-fn by_zones(question: &Question<'_>) -> Answer {
+/// Decides a register: by its zones, else by the search that knows registers.
+fn as_register(question: &Question<'_>) -> Settled {
     let acts = register::Acts::new(question.operations, question.entries, question.initial);
-    match zones::zones(question.entries, &acts) {
+    let answer = match zones::zones(question.entries, &acts) {
         zones::Zones::Order(order) => Answer::Order(order),
-        zones::Zones::Unsure => Answer::Unsure,
-        zones::Zones::Contradiction(mut members) => {
-            members.sort_unstable_by_key(|member| (member.entry, member.blind));
-            members.dedup_by_key(|member| member.entry);
-            let relaxed = members.iter().map(|member| Relaxed {
-                entry: question.entries[member.entry as usize],
-                blind: member.blind,
-            });
-            Answer::Impossible(relaxed.collect())
+        zones::Zones::Contradiction(members) => contradiction(question, members),
+        zones::Zones::Unsure => {
+            let found = register::search::search(question.entries, &acts, question.meter);
+            let answer = match found {
+                None => return unsure(),
+                Some(Ok(Found::Nothing { .. })) => Answer::Impossible(shortest_prefix(question)),
+                Some(found) => Answer::found(question.entries, found),
+            };
+            return Settled { engine: REGISTER_SEARCH, answer, states: acts.values };
+        }
+    };
+    Settled { engine: "register zones", answer, states: 0 }
+}
+
+/// Finds the shortest impossible prefix of an impossible register, by halves: every longer one is impossible as well.
+fn shortest_prefix(question: &Question<'_>) -> Vec<Relaxed> {
+    let marks = marks(question.entries);
+    let impossible = |mark: usize| {
+        let cut = cut_after(question.entries, marks[mark]);
+        let acts = register::Acts::new(question.operations, &cut, question.initial);
+        let found = register::search::search(&cut, &acts, question.meter);
+        matches!(found, Some(Ok(Found::Nothing { .. })))
+    };
+    let (mut possible, mut last) = (0, marks.len().saturating_sub(1));
+    while possible < last {
+        let middle = possible.midpoint(last);
+        if impossible(middle) {
+            last = middle;
+        } else {
+            possible = middle + 1;
         }
     }
+    let cut = cut_after(question.entries, marks.get(last).copied().unwrap_or(u32::MAX - 1));
+    cut.into_iter().map(Relaxed::whole).collect()
+}
+
+fn contradiction(question: &Question<'_>, mut members: Vec<zones::Member>) -> Answer {
+    members.sort_unstable_by_key(|member| (member.entry, member.blind));
+    members.dedup_by_key(|member| member.entry);
+    let relaxed = members.iter().map(|member| Relaxed {
+        entry: question.entries[member.entry as usize],
+        blind: member.blind,
+    });
+    Answer::Impossible(relaxed.collect())
 }
 
 /// Decides several registers: those that no transaction ties together are independent.
@@ -230,15 +281,7 @@ fn of_parts(question: &Question<'_>, parts: &[Vec<u32>], engine: &'static str) -
 fn by_search<M: Model>(model: &M, question: &Question<'_>) -> Settled {
     let entries = question.entries;
     let (found, states) = run(question.operations, model, entries, question.meter);
-    let answer = match found {
-        Ok(Found::Order(order)) => Answer::Order(order),
-        Ok(Found::Nothing { deepest }) => {
-            let cut = cut_after(entries, deepest);
-            Answer::Impossible(cut.into_iter().map(Relaxed::whole).collect())
-        }
-        Err(stopped) => Answer::Stopped(stopped),
-    };
-    Settled { engine: "search", answer, states }
+    Settled { engine: "search", answer: Answer::found(entries, found), states }
 }
 
 fn run<M: Model>(
@@ -265,13 +308,16 @@ struct Trials<'a, M> {
     question: &'a Question<'a>,
     /// For models of elements, those that somebody puts in.
     added: Option<Added<'a>>,
+    /// Whether the search that knows registers may be asked.
+    register: bool,
 }
 
 impl<'a, M: Model> Trials<'a, M> {
     fn new(model: &'a M, question: &'a Question<'a>) -> Trials<'a, M> {
-        let elements = Leave::of(question) == Leave::Elements;
+        let leave = Leave::of(question);
+        let elements = leave == Leave::Elements;
         let added = elements.then(|| Added::of(question.operations, question.entries));
-        Trials { model, question, added }
+        Trials { model, question, added, register: leave == Leave::Unneeded }
     }
 
     /// Returns whether they are. Out of budget, it says no.
@@ -284,7 +330,13 @@ impl<'a, M: Model> Trials<'a, M> {
         }
         let entries: Vec<Entry> =
             (0..).zip(trial).map(|(n, relaxed)| Entry { op: n, ..relaxed.entry }).collect();
-        let found = run(&operations, self.model, &entries, question.meter).0;
+        let by_register = self.register.then(|| {
+            let acts = register::Acts::new(&operations, &entries, question.initial);
+            register::search::search(&entries, &acts, question.meter)
+        });
+        let found = by_register
+            .flatten()
+            .unwrap_or_else(|| run(&operations, self.model, &entries, question.meter).0);
         matches!(found, Ok(Found::Nothing { .. }))
     }
 }
@@ -303,20 +355,21 @@ fn explain<M: Model>(model: &M, question: &Question<'_>, start: Vec<Relaxed>) ->
     story::tell(small.iter().map(|relaxed| CoreOperation::of(operations, *relaxed)).collect())
 }
 
-/// Cuts a part behind a mark that no attempt passes: what was invoked later is left out, what returned later becomes
+/// Returns the events of a part.
+fn marks(entries: &[Entry]) -> Vec<u32> {
+    let ends =
+        |entry: &Entry| [entry.inv].into_iter().chain((!entry.is_optional()).then_some(entry.ret));
+    let mut marks: Vec<u32> = entries.iter().flat_map(ends).collect();
+    marks.sort_unstable();
+    marks
+}
+
+/// Cuts a part behind an event that no attempt passes: what was invoked later is left out, what returned later becomes
 /// optional. Linearizability is closed under prefixes, so this is a relaxation.
-fn cut_after(entries: &[Entry], deepest: u32) -> Vec<Entry> {
-    let mut events: Vec<u32> = entries
-        .iter()
-        .flat_map(|entry| {
-            [entry.inv].into_iter().chain((!entry.is_optional()).then_some(entry.ret))
-        })
-        .collect();
-    events.sort_unstable();
-    let last = events.get(deepest as usize).copied().unwrap_or(u32::MAX - 1);
+fn cut_after(entries: &[Entry], last: u32) -> Vec<Entry> {
     entries
         .iter()
         .filter(|entry| entry.inv <= last)
-        .map(|entry| Entry { ret: if entry.ret > last { u32::MAX } else { entry.ret }, ..*entry })
+        .map(|entry| Entry { ret: if entry.ret > last { NEVER } else { entry.ret }, ..*entry })
         .collect()
 }

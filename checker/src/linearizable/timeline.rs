@@ -20,6 +20,8 @@ pub(crate) struct Timeline {
     pub(crate) marks: Vec<Mark>,
     /// The slot of each entry, by its index; free again after its return.
     pub(crate) slots: Vec<u32>,
+    /// The mark of each entry's invocation.
+    pub(crate) born: Vec<u32>,
     /// How many slots there are: the largest number of operations that were open at once.
     pub(crate) width: usize,
 }
@@ -38,6 +40,7 @@ impl Timeline {
         let mut timeline = Timeline {
             marks: events.into_iter().map(|(_, mark)| mark).collect(),
             slots: vec![0; entries.len()],
+            born: vec![0; entries.len()],
             width: 0,
         };
         timeline.assign(entries);
@@ -46,7 +49,10 @@ impl Timeline {
 
     fn assign(&mut self, entries: &[Entry]) {
         let mut free: Vec<u32> = Vec::new();
-        for mark in &self.marks {
+        for (at, mark) in (0..).zip(&self.marks) {
+            if let Mark::Invoke(n) = *mark {
+                self.born[n as usize] = at;
+            }
             match *mark {
                 Mark::Invoke(n) if entries[n as usize].is_optional() => {}
                 Mark::Invoke(n) => {

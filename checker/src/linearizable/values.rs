@@ -1,4 +1,4 @@
-//! Values as small numbers, by table where they are close together, which nearly all are, else by hash.
+//! Values as small numbers: whole numbers by table where they are close together, everything else by hash.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Values<'a> {
     base: i64,
     table: Vec<u32>,
+    numbers: HashMap<i64, u32, FixedState>,
     others: HashMap<&'a Value, u32, FixedState>,
     count: u32,
 }
@@ -30,6 +31,7 @@ impl<'a> Values<'a> {
         Values {
             base: least,
             table: close.map_or_else(Vec::new, |span| vec![NONE; span + 1]),
+            numbers: HashMap::default(),
             others: HashMap::default(),
             count: 0,
         }
@@ -38,13 +40,12 @@ impl<'a> Values<'a> {
     /// Returns the number of a value, a new one for a new value.
     pub(crate) fn number(&mut self, value: &'a Value) -> u32 {
         let fresh = self.count;
-        let place = match value {
-            Value::Int(number) => self.slot(*number),
-            _ => None,
-        };
-        let number = match place {
-            Some(slot) => &mut self.table[slot],
-            None => self.others.entry(value).or_insert(NONE),
+        let number = match value {
+            Value::Int(number) => match self.slot(*number) {
+                Some(slot) => &mut self.table[slot],
+                None => self.numbers.entry(*number).or_insert(NONE),
+            },
+            other => self.others.entry(other).or_insert(NONE),
         };
         if *number == NONE {
             *number = fresh;

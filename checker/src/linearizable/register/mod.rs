@@ -1,5 +1,6 @@
 //! Registers: what the operations on one do, in numbers.
 
+pub(super) mod search;
 pub(super) mod zones;
 
 use squall_history::{F, Operation, Outcome, Value};
