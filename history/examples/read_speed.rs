@@ -6,7 +6,7 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
 use std::time::Instant;
 
-use squall_history::{Invoke, Nanos, Op, Outcome, Process, Return, Value, jsonl};
+use squall_history::{Invoke, Nanos, Op, Outcome, Process, Return, Value, edn, formats, jsonl};
 
 const OPERATIONS: u64 = 1_000_000;
 const CLIENTS: u64 = 10;
@@ -17,14 +17,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{OPERATIONS} operations of {CLIENTS} clients: 40 % read, 30 % write, 30 % cas, one core"
     );
     println!();
-    println!("| what | keys | MB | s | M lines/s | memory, MB |");
-    println!("|---|---|---|---|---|---|");
+    println!("| what | keys | MB | s | CPU s | M lines/CPU s | memory, MB |");
+    println!("|---|---|---|---|---|---|---|");
     for keys in [1, 100] {
         let path = dir.path().join("history.jsonl");
         row("write squall JSONL", keys, &path, || write(&path, keys))?;
         row("read squall JSONL", keys, &path, || {
             Ok(jsonl::read(BufReader::with_capacity(1 << 18, File::open(&path)?))?)
         })?;
+        let foreign = dir.path().join("history.edn");
+        row("read JSONL, write Jepsen EDN", keys, &foreign, || export(&path, &foreign))?;
+        row("read Jepsen EDN", keys, &foreign, || Ok(formats::read_file(&foreign, None)?))?;
     }
     Ok(())
 }
@@ -39,15 +42,30 @@ fn row<T>(
     let before = memory(Resident::Now)?;
     // Forgets the peak so far (proc(5)).
     std::fs::write("/proc/self/clear_refs", "5")?;
-    let started = Instant::now();
+    let (started, busy) = (Instant::now(), on_cpu()?);
     let kept = work()?;
-    let took = started.elapsed().as_secs_f64();
+    let (took, busy) = (started.elapsed().as_secs_f64(), on_cpu()? - busy);
     let megabytes = (memory(Resident::Peak)?.saturating_sub(before)) as f64 / 1e3;
     drop(kept);
     let size = std::fs::metadata(path)?.len() as f64 / 1e6;
-    let rate = 2.0 * OPERATIONS as f64 / took / 1e6;
-    println!("| {what} | {keys} | {size:.0} | {took:.2} | {rate:.1} | {megabytes:.0} |");
+    let rate = 2.0 * OPERATIONS as f64 / busy / 1e6;
+    println!(
+        "| {what} | {keys} | {size:.0} | {took:.2} | {busy:.2} | {rate:.1} | {megabytes:.0} |"
+    );
     Ok(())
+}
+
+/// Returns for how many seconds this thread was on a core, which a busy machine does not lengthen.
+fn on_cpu() -> io::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/schedstat")?;
+    let nanos = status.split_whitespace().next().and_then(|number| number.parse::<f64>().ok());
+    nanos.map(|nanos| nanos / 1e9).ok_or_else(|| io::Error::other("/proc/self/schedstat is empty"))
+}
+
+/// Writes a squall history as EDN. Its row holds the reading of the one as well.
+fn export(from: &Path, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let read = jsonl::read(BufReader::with_capacity(1 << 18, File::open(from)?))?;
+    Ok(edn::write(&read.history, BufWriter::with_capacity(1 << 16, File::create(to)?))?)
 }
 
 enum Resident {

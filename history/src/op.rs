@@ -83,40 +83,54 @@ pub enum F {
     Other(Arc<str>),
 }
 
-const WORDS: [(F, &str); 16] = [
-    (F::Read, "read"),
-    (F::Write, "write"),
-    (F::Cas, "cas"),
-    (F::Append, "append"),
-    (F::Delete, "delete"),
-    (F::Increment, "increment"),
-    (F::Add, "add"),
-    (F::Remove, "remove"),
-    (F::Contains, "contains"),
-    (F::Enqueue, "enqueue"),
-    (F::Dequeue, "dequeue"),
-    (F::Push, "push"),
-    (F::Pop, "pop"),
-    (F::Acquire, "acquire"),
-    (F::Release, "release"),
-    (F::Txn, "txn"),
+/// Every function of ours.
+const KNOWN: [F; 16] = [
+    F::Read,
+    F::Write,
+    F::Cas,
+    F::Append,
+    F::Delete,
+    F::Increment,
+    F::Add,
+    F::Remove,
+    F::Contains,
+    F::Enqueue,
+    F::Dequeue,
+    F::Push,
+    F::Pop,
+    F::Acquire,
+    F::Release,
+    F::Txn,
 ];
 
 impl F {
     /// Returns the word of the format.
     pub fn name(&self) -> &str {
         match self {
+            F::Read => "read",
+            F::Write => "write",
+            F::Cas => "cas",
+            F::Append => "append",
+            F::Delete => "delete",
+            F::Increment => "increment",
+            F::Add => "add",
+            F::Remove => "remove",
+            F::Contains => "contains",
+            F::Enqueue => "enqueue",
+            F::Dequeue => "dequeue",
+            F::Push => "push",
+            F::Pop => "pop",
+            F::Acquire => "acquire",
+            F::Release => "release",
+            F::Txn => "txn",
             F::Other(word) => word,
-            known => WORDS.iter().find(|(f, _)| f == known).map_or("", |(_, word)| word),
         }
     }
 
     /// Returns the function that a word names.
     pub fn from_name(word: &str) -> F {
-        WORDS
-            .iter()
-            .find(|(_, known)| *known == word)
-            .map_or_else(|| F::Other(word.into()), |(f, _)| f.clone())
+        let known = KNOWN.iter().find(|known| known.name() == word);
+        known.cloned().unwrap_or_else(|| F::Other(word.into()))
     }
 
     /// Returns whether the operation only observes, so that a timeout proves that nothing changed.
@@ -242,11 +256,13 @@ mod tests {
 
     #[test]
     fn every_word_names_its_function_and_back() {
-        for (f, word) in &WORDS {
-            assert_eq!(f.name(), *word);
-            assert_eq!(F::from_name(word), *f);
-            assert_eq!(serde_json::from_str::<F>(&format!("{word:?}")).unwrap(), *f);
+        for f in KNOWN {
+            assert_eq!(F::from_name(f.name()), f);
+            let word = serde_json::to_string(&f).unwrap();
+            assert_eq!(word, format!("{:?}", f.name()));
+            assert_eq!(serde_json::from_str::<F>(&word).unwrap(), f);
         }
+        assert_eq!(F::from_name("cas"), F::Cas);
     }
 
     #[test]
@@ -260,10 +276,9 @@ mod tests {
 
     #[test]
     fn only_reads_prove_by_a_timeout_that_nothing_changed() {
-        let reads: Vec<&str> =
-            WORDS.iter().filter(|(f, _)| f.is_read()).map(|(_, word)| *word).collect();
+        let reads: Vec<F> = KNOWN.into_iter().filter(F::is_read).collect();
 
-        assert_eq!(reads, ["read", "contains"]);
+        assert_eq!(reads, [F::Read, F::Contains]);
     }
 
     #[test]
