@@ -246,8 +246,10 @@ impl<'a> Parser<'a> {
             (_, Some(b'{')) => (Kind::Set, 2),
             (_, Some(b'_')) => (Kind::Discard, 2),
             (_, Some(b'#')) => {
+                let start = self.at;
                 self.at += 2;
-                return Ok(Some(Edn::Number(self.token())));
+                self.token();
+                return Ok(Some(Edn::Number(&self.text[start..self.at])));
             }
             (_, Some(letter)) if letter.is_ascii_alphabetic() => (Kind::Tag, 1),
             (_, None) => return self.ends(self.line),
