@@ -162,16 +162,19 @@ impl Default for Pairing {
 impl Pairing {
     /// Takes the next event, which stands on `line` of its file.
     pub fn push(&mut self, event: Event, line: u32) -> Result<(), Malformed> {
-        let time = event.time();
+        match event {
+            Event::Invoke(invoke) => self.invoke(invoke, line),
+            Event::Return(ret) => self.complete(ret, line),
+        }
+    }
+
+    fn count(&mut self, time: Nanos, line: u32) -> Result<(), Malformed> {
         if time < self.last {
             return Err(Malformed::TimeGoesBack { line, time: time.0, before: self.last.0 });
         }
         self.last = time;
         self.events += 1;
-        match event {
-            Event::Invoke(invoke) => self.invoke(invoke, line),
-            Event::Return(ret) => self.complete(ret, line),
-        }
+        Ok(())
     }
 
     /// Returns the operation that a process has open.
@@ -182,7 +185,9 @@ impl Pairing {
         }
     }
 
-    fn invoke(&mut self, invoke: Invoke, line: u32) -> Result<(), Malformed> {
+    /// Takes an invocation.
+    pub fn invoke(&mut self, invoke: Invoke, line: u32) -> Result<(), Malformed> {
+        self.count(invoke.time, line)?;
         let process = invoke.process;
         match self.processes.insert(process, Standing::Open(self.operations.len())) {
             Some(Standing::Retired(info)) => {
@@ -211,7 +216,9 @@ impl Pairing {
         Ok(())
     }
 
-    fn complete(&mut self, ret: Return, line: u32) -> Result<(), Malformed> {
+    /// Takes a return.
+    pub fn complete(&mut self, ret: Return, line: u32) -> Result<(), Malformed> {
+        self.count(ret.time, line)?;
         let process = ret.process;
         let open = match self.processes.remove(&process) {
             Some(Standing::Open(open)) => open,

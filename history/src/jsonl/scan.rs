@@ -56,11 +56,16 @@ impl Reader {
     }
 
     fn event(&mut self, text: &[u8]) -> Result<(), ReadError> {
-        let fast = self.usual(text).and_then(|line| self.names.event(line, &self.pairing));
-        let event = match fast {
-            Some(event) => event,
-            None => self.any_event(text)?,
-        };
+        if let Some(line) = self.usual(text) {
+            if line.kind == Type::Invoke {
+                if let Some(invoke) = self.names.invoke(line) {
+                    return Ok(self.pairing.invoke(invoke, self.number)?);
+                }
+            } else if let Some(ret) = self.names.complete(line, &self.pairing) {
+                return Ok(self.pairing.complete(ret, self.number)?);
+            }
+        }
+        let event = self.any_event(text)?;
         Ok(self.pairing.push(event, self.number)?)
     }
 
@@ -166,22 +171,29 @@ impl Usually<'_> {
 
 /// Holds each key, node and reason once.
 #[derive(Debug, Default)]
-struct Names(HashSet<Arc<str>>);
+struct Names {
+    all: HashSet<Arc<str>>,
+}
 
 impl Names {
     fn share(&mut self, name: &str) -> Arc<str> {
-        self.0.get_or_insert_with(name, |name| name.into()).clone()
+        self.all.get_or_insert_with(name, |name| name.into()).clone()
     }
 
-    /// Returns the event; none where a return does not repeat what was asked, which takes a closer look.
-    fn event(&mut self, line: Usual<'_>, pairing: &Pairing) -> Option<Event> {
-        let (time, process) = (Nanos(line.time), Process(line.process));
-        if line.kind == Type::Invoke {
-            let key = line.key.map(|key| Key(self.share(key)));
-            let op = Op { f: function(line.f)?, key, value: line.value.keep() };
-            let node = line.node.map(|node| NodeName(self.share(node)));
-            return Some(Event::Invoke(Invoke { time, process, op, node, request: line.request }));
-        }
+    fn invoke(&mut self, line: Usual<'_>) -> Option<Invoke> {
+        let key = line.key.map(|key| Key(self.share(key)));
+        Some(Invoke {
+            time: Nanos(line.time),
+            process: Process(line.process),
+            op: Op { f: function(line.f)?, key, value: line.value.keep() },
+            node: line.node.map(|node| NodeName(self.share(node))),
+            request: line.request,
+        })
+    }
+
+    /// Returns the return; none where it does not repeat what was asked, which takes a closer look.
+    fn complete(&mut self, line: Usual<'_>, pairing: &Pairing) -> Option<Return> {
+        let process = Process(line.process);
         let open = pairing.open(process)?;
         let key = open.op.key.as_ref().map(|key| &*key.0);
         if line.f != open.op.f.name() || line.key != key {
@@ -196,7 +208,7 @@ impl Names {
             }
             Type::Info => Outcome::Info { error: Reason(self.share(line.error?)) },
         };
-        Some(Event::Return(Return { time, process, outcome, pos: line.pos }))
+        Some(Return { time: Nanos(line.time), process, outcome, pos: line.pos })
     }
 }
 
@@ -240,6 +252,17 @@ fn scan(text: &[u8]) -> Option<Usual<'_>> {
     let line = Usual { time, process, kind, f, key, value, node, request, pos, error, seen };
     rest.0.is_empty().then_some(line)
 }
+
+/// The bytes at which usual text ends: its quote, and whatever makes it unusual.
+const ENDS_TEXT: [bool; 256] = {
+    let mut ends = [true; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        ends[byte as usize] = matches!(byte, b'"' | b'\\');
+        byte += 1;
+    }
+    ends
+};
 
 /// What of a line is left. Each method takes one thing, or says that something unusual stands there.
 struct Rest<'a>(&'a [u8]);
@@ -289,10 +312,7 @@ impl<'a> Rest<'a> {
 
     /// Takes text up to its closing quote. Escapes, control characters and all but ASCII are unusual.
     fn text(&mut self) -> Option<&'a str> {
-        let length = self
-            .0
-            .iter()
-            .position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'))?;
+        let length = self.0.iter().position(|byte| ENDS_TEXT[*byte as usize])?;
         let (text, rest) = self.0.split_at(length);
         self.0 = rest.strip_prefix(b"\"")?;
         std::str::from_utf8(text).ok()
