@@ -237,9 +237,7 @@ impl Facts {
         }
         let server = &mut self.servers[at.node.at()];
         if conflict.is_some() {
-            server.log.truncate(from);
-            server.firm_to = server.firm_to.min(from.saturating_sub(1));
-            lower(&mut server.durable, from);
+            server.cut(from);
         }
         if let Some(first) = append.at(from)
             && !slots.is_empty()
@@ -281,10 +279,7 @@ impl Facts {
 
     fn truncate(&mut self, at: Place, from: u64) {
         self.traced.truncates += 1;
-        let server = self.server_mut(at.node);
-        server.log.truncate(from);
-        server.firm_to = server.firm_to.min(from.saturating_sub(1));
-        lower(&mut server.durable, from);
+        self.server_mut(at.node).cut(from);
     }
 
     fn ack(&mut self, at: Place, to: Id, index: u64, term: Epoch) {
@@ -344,13 +339,6 @@ impl Facts {
         };
         let number = self.configs.number(config);
         self.server_mut(at.node).config = Some(number);
-    }
-}
-
-/// A truncation takes durability along.
-fn lower(durable: &mut Option<(u64, Place)>, from: u64) {
-    if let Some((upto, _)) = durable {
-        *upto = (*upto).min(from.saturating_sub(1));
     }
 }
 

@@ -149,6 +149,21 @@ impl Server {
         self.firm_to = 0;
     }
 
+    /// Cuts the log, and what is known of it. The node says so itself, so its next boot need not bring back what went: if
+    /// that was a mistake, the truncation was.
+    pub(super) fn cut(&mut self, from: u64) {
+        self.log.truncate(from);
+        let end = from.saturating_sub(1);
+        self.firm_to = self.firm_to.min(end);
+        if let Some((upto, _)) = &mut self.durable {
+            *upto = (*upto).min(end);
+        }
+        let rest = self.log.term_at(end).map(|term| LogPosition { index: end, term });
+        let left = |last: LogPosition| if last.index < from { Some(last) } else { rest };
+        self.kept = self.kept.and_then(|kept| Some(Kept { last: left(kept.last)?, ..kept }));
+        self.promised = self.promised.and_then(|(term, last, at)| Some((term, left(last)?, at)));
+    }
+
     /// Takes note of an acknowledgement: its entry stays until a leader of a later term says otherwise.
     pub(super) fn promises(&mut self, term: Epoch, entry: LogPosition, at: Place) {
         let stale = self.promised.is_some_and(|(known, last, _)| {
