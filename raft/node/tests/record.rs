@@ -5,7 +5,7 @@ mod recording;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use recording::{Files, record};
+use recording::{Files, record, record_voter_restart};
 use squall_history::trace::{Epoch, Missing, Reader, TraceEvent};
 use squall_raft_core::simulation::Scenario;
 use squall_raft_node::planted;
@@ -26,7 +26,7 @@ fn read(files: &Files) -> BTreeMap<String, Vec<TraceEvent>> {
 }
 
 fn correct(seed: u64) -> BTreeMap<String, Vec<TraceEvent>> {
-    let (files, violation) = record(Scenario::new(seed), 3, Arc::new(Thesis), 2 * SECOND);
+    let (files, violation) = record(Scenario::new(seed), Arc::new(Thesis), 2 * SECOND);
     assert!(violation.is_none(), "{violation:?}");
     read(&files)
 }
@@ -57,9 +57,21 @@ fn a_node_acknowledges_only_what_it_has_reported_durable() {
 #[test]
 fn an_ack_before_the_fsync_shows_without_any_fault() {
     let bug = planted::find("ack-before-fsync").expect("the bug is in the catalog");
-    let (files, _) = record(Scenario::new(1), 3, (bug.shell)(), 2 * SECOND);
+    let (files, _) = record(Scenario::new(1), (bug.shell)(), 2 * SECOND);
     let beyond: usize = read(&files).values().map(|events| acks_beyond_durable(events)).sum();
     assert!(beyond > 0);
+}
+
+#[test]
+fn a_vote_that_is_not_persisted_is_given_twice_and_traced_twice() {
+    let votes = |shell| {
+        let traces = read(&record_voter_restart(shell));
+        let is_vote = |event: &&TraceEvent| matches!(event, TraceEvent::Vote { .. });
+        traces.values().flatten().filter(is_vote).count()
+    };
+    let bug = planted::find("vote-not-persisted").expect("the bug is in the catalog");
+    assert_eq!(votes(Arc::new(Thesis)), 1);
+    assert_eq!(votes((bug.shell)()), 2);
 }
 
 /// Counts acks of an index that no line before them says is durable.

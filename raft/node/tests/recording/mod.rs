@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use squall_raft_core::simulation::{Observer, Scenario, StepRecord, Violation, run};
-use squall_raft_core::{Answer, Effects, Input, Membership, NodeId, Recovered};
+use squall_raft_core::{
+    Answer, Config, Effects, Envelope, Index, Input, Membership, Message, NodeId, Paper, Position,
+    Raft, Recovered, Term,
+};
+use squall_raft_node::TICK;
 use squall_raft_node::rules::ShellRules;
 use squall_raft_node::trace::{Asked, Recorder};
 
@@ -96,14 +100,14 @@ fn asked(input: &Input) -> Option<Asked> {
     }
 }
 
-/// Runs a scenario and records it, up to a time in simulated microseconds. Its disks sync at once, as a node waits for
-/// its own, and it goes on after a violation.
+/// Runs a scenario, with three servers unless it says otherwise, and records it up to a time in simulated microseconds.
+/// Its disks sync at once, as a node waits for its own, and it goes on after a violation.
 pub(crate) fn record(
     scenario: Scenario,
-    servers: u64,
     shell: Arc<dyn ShellRules>,
     until: u64,
 ) -> (Files, Option<Violation>) {
+    let servers = scenario.servers.unwrap_or(3);
     let scenario = Scenario {
         servers: Some(servers),
         instant_disk: true,
@@ -114,4 +118,31 @@ pub(crate) fn record(
     let mut recording = Recording::new(servers, shell, until);
     let report = run(&scenario, &mut recording);
     (recording.files(), report.violations.into_iter().min_by_key(|violation| violation.time))
+}
+
+/// Records the third of three servers: it votes for the first, is killed, and is asked by the second for a vote in the
+/// same term. What it remembers is what the shell's rules let it persist.
+pub(crate) fn record_voter_restart(shell: Arc<dyn ShellRules>) -> Files {
+    let mut recording = Recording::new(3, Arc::clone(&shell), u64::MAX);
+    let mut recovered = Recovered::default();
+    for (boot, candidate) in [(0, NodeId(1)), (1, NodeId(2))] {
+        let voter = NodeId(3);
+        recording.on_boot(voter, boot, &recovered);
+        let mut config = Config::new(voter, recording.membership.clone(), TICK);
+        config.check_quorum = false;
+        let mut raft = Raft::new(config, Arc::new(Paper), recovered.clone(), 1);
+        let (last_log_index, last_log_term) = (Index(0), Term(0));
+        let message = Message::RequestVote { last_log_index, last_log_term, pre_vote: false };
+        let envelope = Envelope { from: candidate, to: voter, term: Term(1), message };
+        let (before, input) = (raft.status(), Input::Receive(envelope));
+        let effects = raft.step(input.clone());
+        if let Some(hard_state) = effects.persist.hard_state {
+            recovered.hard_state = shell.persists(hard_state);
+        }
+        let (after, prev, time) = (raft.status(), Position::default(), 1_000);
+        let record = StepRecord { node: voter, boot, time, before, input, effects, after, prev };
+        recording.on_step(&record);
+        recording.on_durable(&record);
+    }
+    recording.files()
 }
