@@ -80,7 +80,7 @@ fn warnings(manifest: &Manifest) -> Vec<String> {
     match &manifest.state {
         State::Complete => {}
         State::Running => {
-            warnings.push("the run was cut off: run.json still says that it is running".to_owned())
+            warnings.push("the run was cut off: run.json still says that it is running".to_owned());
         }
         State::Interrupted => warnings.push("the run was stopped early by the user".to_owned()),
         State::Failed(why) => warnings.push(format!("the harness failed: {why}")),

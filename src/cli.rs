@@ -77,9 +77,9 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
     pub client_timeout: Duration,
 
-    /// Fault families, separated by commas; all, none (squall list faults)
-    #[arg(long, value_name = "FAMILIES", default_value = "kill,pause,partition")]
-    pub nemesis: String,
+    /// Fault families, separated by commas; all, none (squall list faults) [default: kill,pause,partition]
+    #[arg(long, value_name = "FAMILIES")]
+    pub nemesis: Option<String>,
 
     /// Time between faults [default: the time limit by twice the families, at most 5s]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]

@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use squall_cluster::{
-    Cluster, ClusterError, DataDirs, Direct, Firewall, LeaderProbe, Means, Network, PlainDirs,
-    Sandbox, Sandboxed, Tcp, address, choose,
+    Applied, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
+    LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Tcp, address, choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, SystemInfo};
-use squall_nemesis::{Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file};
+use squall_nemesis::{
+    Family, Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file,
+};
 use squall_systems::{Setup, Site, SystemSpec};
 use squall_workloads::{FinalReads, Load, WorkloadSpec, final_reads};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -114,10 +116,7 @@ impl<'a> Run<'a> {
         for (name, value) in &network.tcp.settings {
             self.manifest.settings.insert(name.clone(), value.clone());
         }
-        let links = choose(self.spec.firewall, &network).map_err(Failure::harness)?;
-        self.manifest
-            .settings
-            .insert("firewall".to_owned(), format!("{} ({})", links.plane.name(), links.why));
+        let links = self.links(&network)?;
 
         // 3. The nodes, until each is ready.
         self.progress.step("starting the nodes");
@@ -177,8 +176,9 @@ impl<'a> Run<'a> {
         self.progress.step("stopping the nodes");
         let stopped_nodes = cluster.stop_all(STOP).await;
         self.manifest.moments.stopped = Some(self.clock.now());
-        for failure in &stopped_nodes.failed {
-            return Err(Failure::harness(anyhow::anyhow!("the run did not end clean: {failure}")));
+        if !stopped_nodes.failed.is_empty() {
+            let why = stopped_nodes.failed.join("; ");
+            return Err(Failure::harness(anyhow::anyhow!("the run did not end clean: {why}")));
         }
         let leftovers = cluster.leftovers();
         if !leftovers.is_empty() {
@@ -190,6 +190,27 @@ impl<'a> Run<'a> {
         // 8. The data of the nodes vanishes with the sandbox: keep it where somebody may want to look.
         self.keep_data(&cluster).await?;
         Ok(if stopped { State::Interrupted } else { State::Complete })
+    }
+
+    /// Sets up what cuts links. Where nothing can, partitions are left out, unless they were asked for by name.
+    fn links(&mut self, network: &Network) -> Result<Chosen, Failure> {
+        let links = match choose(self.spec.firewall, network) {
+            Ok(links) => links,
+            Err(error) if !self.spec.left_out_if_unavailable(Family::Partition) => {
+                return Err(Failure::harness(error));
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.progress.note(&format!("squall: partition is unavailable here: {why}"));
+                self.plan.retain(|planned| planned.fault.family() != Family::Partition.name());
+                self.manifest.nemesis.retain(|family| family != Family::Partition.name());
+                self.manifest.unavailable.insert(Family::Partition.name().to_owned(), why.clone());
+                Chosen { plane: Box::new(NoLinks), why }
+            }
+        };
+        let how = format!("{} ({})", links.plane.name(), links.why);
+        self.manifest.settings.insert("firewall".to_owned(), how);
+        Ok(links)
     }
 
     fn data(&self) -> Result<PlainDirs, Failure> {
@@ -329,6 +350,23 @@ impl<'a> Run<'a> {
             .discard()
             .context("failed to remove the nodes' data")
             .map_err(Failure::harness)
+    }
+}
+
+/// Cuts nothing: this machine has no firewall for it.
+#[derive(Debug)]
+struct NoLinks;
+
+impl LinkPlane for NoLinks {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn apply(&mut self, cut: &Cut) -> Result<Applied, ClusterError> {
+        if cut.is_healed() {
+            return Ok(Applied { took: Duration::ZERO, commands: Vec::new() });
+        }
+        Err(ClusterError::Other("links cannot be cut on this machine".to_owned()))
     }
 }
 

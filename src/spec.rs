@@ -14,6 +14,9 @@ use crate::run;
 /// How many nodes the sandbox has addresses for, and more than any Raft cluster needs.
 const MOST_NODES: usize = 20;
 
+/// The families of a run that names none.
+const DEFAULT_NEMESIS: &str = "kill,pause,partition";
+
 /// A run that can be started.
 #[derive(Clone, Debug)]
 pub(crate) struct RunSpec {
@@ -71,12 +74,22 @@ impl RunSpec {
             system,
             firewall: run::firewall(&args.firewall)?,
             tcp: run::tcp(&args.tcp)?,
-            families: families(&args.nemesis)?,
+            families: families(args.nemesis.as_deref().unwrap_or(DEFAULT_NEMESIS))?,
             bug: bug(args.bug.as_deref())?,
             set: settings(args)?,
             seed: args.seed.unwrap_or_else(seed_of_now),
             args: args.clone(),
         })
+    }
+}
+
+impl RunSpec {
+    /// Whether a family that this machine cannot inject is left out and listed, because nobody asked for it by name.
+    pub(crate) fn left_out_if_unavailable(&self, family: Family) -> bool {
+        let named = self.args.nemesis.as_deref().filter(|text| *text != "all");
+        let by_file = self.args.schedule.is_some();
+        !by_file
+            && named.is_none_or(|text| !text.split(',').any(|name| name.trim() == family.name()))
     }
 }
 

@@ -78,7 +78,7 @@ fn performance(manifest: &Manifest, verdict: &RunVerdict) -> String {
         n => format!("{n} stalls over 20 ms, the longest {:.0} ms", longest as f64 / 1e6),
     };
     let rows = verdict.rows.iter().filter(|row| row.claim == Claim::Exercised);
-    let rate = rows.filter_map(|row| row.figures.get("acknowledged ops/s")).next();
+    let rate = rows.filter_map(|row| row.figures.get("acknowledged per second")).next();
     let rate = rate.map_or_else(String::new, |rate| format!(", {rate:.0} acknowledged ops/s"));
     format!(
         "took    network {}, nodes ready {}, first acknowledgement {}{rate}; the harness used {:.0} % of a core, {stalls}",
