@@ -13,8 +13,8 @@ mod recorded;
 mod tests;
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -100,7 +100,7 @@ impl Format {
     /// Returns the format of a file, judged by its content.
     pub fn detect(bytes: &[u8]) -> Option<Format> {
         // What tells formats apart stands early; a file may be long, and may be cut inside a letter.
-        let bytes = &bytes[..bytes.len().min(1 << 16)];
+        let bytes = &bytes[..bytes.len().min(ENOUGH_TO_TELL)];
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
@@ -213,10 +213,22 @@ pub enum FormatError {
     },
 }
 
+/// How much of a file tells its format.
+const ENOUGH_TO_TELL: usize = 1 << 16;
+
 /// Reads a history from a file; its format is found out where none is given.
 pub fn read_file(path: &Path, format: Option<Format>) -> Result<ReadHistory, FormatError> {
-    let bytes =
-        fs::read(path).map_err(|source| FormatError::Io { path: path.to_owned(), source })?;
+    let failed = |source| FormatError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(ENOUGH_TO_TELL as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let format = format.or_else(|| Format::detect(&bytes));
+    if format == Some(Format::Squall) {
+        // Our own is read as a stream, since it may be larger than the memory.
+        let rest = BufReader::with_capacity(1 << 18, file);
+        return squall(path, bytes.as_slice().chain(rest));
+    }
+    file.read_to_end(&mut bytes).map_err(failed)?;
     read_bytes(path, &bytes, format)
 }
 
@@ -244,8 +256,8 @@ pub fn read_bytes(
     Ok(ReadHistory { history, format, warnings: notes.warnings(path) })
 }
 
-fn squall(path: &Path, bytes: &[u8]) -> Result<ReadHistory, FormatError> {
-    let read = jsonl::read(bytes)
+fn squall(path: &Path, input: impl BufRead) -> Result<ReadHistory, FormatError> {
+    let read = jsonl::read(input)
         .map_err(|source| FormatError::Squall { path: path.to_owned(), source })?;
     let notes = Notes { torn: read.torn, ..Notes::default() };
     let format = Format::Squall;

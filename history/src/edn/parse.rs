@@ -42,24 +42,58 @@ pub(crate) enum Edn<'a> {
 
 impl<'a> Edn<'a> {
     /// Returns the value that a history keeps.
-    pub(crate) fn value(&self) -> Value {
+    pub(crate) fn into_value(self) -> Value {
         match self {
             Edn::Nil => Value::Nil,
-            Edn::Bool(value) => Value::Bool(*value),
-            Edn::Int(number) => Value::Int(*number),
-            Edn::Number(text) => Value::Number((*text).into()),
+            Edn::Bool(value) => Value::Bool(value),
+            Edn::Int(number) => Value::Int(number),
+            Edn::Number(text) => Value::Number(text.into()),
             Edn::Text(text) => Value::text(text),
             Edn::Keyword(text) | Edn::Symbol(text) => Value::text(text),
-            Edn::List(items) => Value::list(items.iter().map(Edn::value)),
+            Edn::List(items) => Value::list(items.into_iter().map(Edn::into_value)),
             Edn::Set(items) => {
-                let mut items: Vec<Value> = items.iter().map(Edn::value).collect();
+                let mut items: Vec<Value> = items.into_iter().map(Edn::into_value).collect();
                 // A set has no order: equal sets must be equal values.
                 items.sort();
                 Value::list(items)
             }
             Edn::Map(items) => {
-                Value::map(items.chunks_exact(2).map(|pair| (pair[0].value(), pair[1].value())))
+                let mut items = items.into_iter().map(Edn::into_value);
+                let pairs = std::iter::from_fn(|| items.next().zip(items.next()));
+                Value::map(pairs)
             }
+        }
+    }
+
+    /// Returns whether this becomes a value, without making it one. Says no where that takes a closer look.
+    pub(crate) fn is(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Edn::Nil, Value::Nil) => true,
+            (Edn::Int(number), Value::Int(other)) => number == other,
+            (Edn::List(items), Value::List(others)) => {
+                items.len() == others.len()
+                    && items.iter().zip(others.iter()).all(|(item, other)| item.is(other))
+            }
+            (_, Value::Text(text)) => self.word() == Some(text),
+            _ => false,
+        }
+    }
+
+    /// Returns the number, if this is a whole one.
+    pub(crate) fn as_int(&self) -> Option<i64> {
+        if let Edn::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// Returns the items of a vector or list.
+    pub(crate) fn as_list(&self) -> Option<&[Edn<'a>]> {
+        if let Edn::List(items) = self { Some(items) } else { None }
+    }
+
+    /// Returns the two halves of a pair.
+    pub(crate) fn as_pair(&self) -> Option<(&Edn<'a>, &Edn<'a>)> {
+        match self.as_list()? {
+            [first, second] => Some((first, second)),
+            _ => None,
         }
     }
 
@@ -75,22 +109,6 @@ impl<'a> Edn<'a> {
             | Edn::List(_)
             | Edn::Set(_)
             | Edn::Map(_) => None,
-        }
-    }
-
-    /// Returns the pairs of a map.
-    pub(crate) fn entries(&self) -> Option<impl Iterator<Item = (&Edn<'a>, &Edn<'a>)>> {
-        match self {
-            Edn::Map(items) => Some(items.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))),
-            Edn::Nil
-            | Edn::Bool(_)
-            | Edn::Int(_)
-            | Edn::Number(_)
-            | Edn::Text(_)
-            | Edn::Keyword(_)
-            | Edn::Symbol(_)
-            | Edn::List(_)
-            | Edn::Set(_) => None,
         }
     }
 
@@ -168,6 +186,8 @@ pub(crate) struct Parser<'a> {
     text: &'a str,
     at: usize,
     line: u32,
+    /// The forms that are open, outermost first; kept here to be allocated once.
+    stack: Vec<Frame<'a>>,
 }
 
 impl<'a> Parser<'a> {
@@ -178,7 +198,7 @@ impl<'a> Parser<'a> {
 
     /// Begins in the middle of a file.
     pub(crate) fn at_line(text: &'a str, line: u32) -> Parser<'a> {
-        Parser { text, at: 0, line }
+        Parser { text, at: 0, line, stack: Vec::new() }
     }
 
     /// Skips blanks and comments, and takes `token` if it stands there.
@@ -186,6 +206,19 @@ impl<'a> Parser<'a> {
         self.skip_blank();
         let there = self.peek() == Some(token);
         self.at += usize::from(there);
+        there
+    }
+
+    /// Takes the opening brace of a map, with a tag before it.
+    pub(crate) fn take_map(&mut self) -> bool {
+        self.skip_blank();
+        let rest = self.rest().as_bytes();
+        let tag = match rest {
+            [b'#', letter, ..] if letter.is_ascii_alphabetic() => length_of_token(rest),
+            _ => 0,
+        };
+        let there = rest.get(tag) == Some(&b'{');
+        self.at += if there { tag + 1 } else { 0 };
         there
     }
 
@@ -208,7 +241,18 @@ impl<'a> Parser<'a> {
 
     /// Reads the next form; none where the text ends or `closer` of the form around stands next.
     pub(crate) fn form(&mut self, closer: Option<u8>) -> Result<Option<Edn<'a>>, Broken> {
-        let mut stack: Vec<Frame<'a>> = Vec::new();
+        let mut stack = std::mem::take(&mut self.stack);
+        stack.clear();
+        let read = self.form_within(closer, &mut stack);
+        self.stack = stack;
+        read
+    }
+
+    fn form_within(
+        &mut self,
+        closer: Option<u8>,
+        stack: &mut Vec<Frame<'a>>,
+    ) -> Result<Option<Edn<'a>>, Broken> {
         loop {
             self.skip_blank();
             let Some(byte) = self.peek() else {
@@ -221,14 +265,14 @@ impl<'a> Parser<'a> {
                 return Ok(None);
             }
             let read = match byte {
-                b'(' | b'[' | b'{' | b'#' | b'^' => self.open(byte, &mut stack)?,
-                b')' | b']' | b'}' => Some(self.close(byte, &mut stack)?),
+                b'(' | b'[' | b'{' | b'#' | b'^' => self.open(byte, stack)?,
+                b')' | b']' | b'}' => Some(self.close(byte, stack)?),
                 b'"' => Some(self.string()?),
                 b'\\' => Some(self.character()?),
                 _ => Some(self.atom()?),
             };
             if let Some(form) = read
-                && let Some(whole) = deliver(form, &mut stack)
+                && let Some(whole) = deliver(form, stack)
             {
                 return Ok(Some(whole));
             }
@@ -410,10 +454,10 @@ impl<'a> Parser<'a> {
 
     /// Takes everything up to the next delimiter.
     fn token(&mut self) -> &'a str {
-        let rest = &self.text[self.at..];
-        let end = rest.bytes().position(delimits).unwrap_or(rest.len());
-        self.at += end;
-        &rest[..end]
+        let rest = self.rest();
+        let token = &rest[..length_of_token(rest.as_bytes())];
+        self.at += token.len();
+        token
     }
 
     fn skip_blank(&mut self) {
@@ -467,25 +511,20 @@ fn deliver<'a>(form: Edn<'a>, stack: &mut Vec<Frame<'a>>) -> Option<Edn<'a>> {
     }
 }
 
-fn delimits(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t'
-            | b'\r'
-            | b'\n'
-            | b'\x0c'
-            | b','
-            | b';'
-            | b'"'
-            | b'('
-            | b')'
-            | b'['
-            | b']'
-            | b'{'
-            | b'}'
-            | b'\\'
-            | b'^'
-    )
+/// Which bytes end a word.
+const DELIMITERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b" \t\r\n\x0c,;\"()[]{}\\^";
+    let mut n = 0;
+    while n < bytes.len() {
+        table[bytes[n] as usize] = true;
+        n += 1;
+    }
+    table
+};
+
+fn length_of_token(text: &[u8]) -> usize {
+    text.iter().position(|byte| DELIMITERS[usize::from(*byte)]).unwrap_or(text.len())
 }
 
 /// Reads `5`, `-5`, `+5`, `5N`; keeps `1/2`, `1.5`, `2e9`, `1.5M` and what is too big as they are written.

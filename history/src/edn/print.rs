@@ -62,16 +62,16 @@ impl Half<'_> {
             write!(line, ", :error {}", Word(&error.0))?;
         }
         if let Some(seen) = seen {
-            write!(line, ", :seen {}", Printed(seen))?;
+            write!(line, ", :squall/seen {}", Printed(seen))?;
         }
         if let Some(node) = &self.operation.node {
-            write!(line, ", :node {}", Quoted(&node.0))?;
+            write!(line, ", :squall/node {}", Quoted(&node.0))?;
         }
         if let Some(request) = &self.operation.request {
-            write!(line, ", :request \"{request}\"")?;
+            write!(line, ", :squall/request \"{request}\"")?;
         }
         if let (Some(pos), true) = (self.operation.pos, self.is_return) {
-            write!(line, ", :pos {pos}")?;
+            write!(line, ", :squall/pos {pos}")?;
         }
         line.write_str("}\n")
     }

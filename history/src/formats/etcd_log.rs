@@ -8,9 +8,9 @@
 
 use crate::edn::{Edn, Parser};
 use crate::suggest::hint;
-use crate::{F, History, Process, Reason, Value};
+use crate::{F, History, Process};
 
-use super::recorded::{Recorded, Type, history};
+use super::recorded::{Recorded, Tuples, Type, history};
 use super::{Fault, Notes};
 
 /// Jepsen's logger, behind which newer versions leave out the dash.
@@ -57,20 +57,20 @@ pub(super) fn read(text: &str) -> Result<(History, Notes), Fault> {
             },
         }
     }
-    Ok((history(events)?, notes))
+    Ok((history(events, Tuples::Never)?, notes))
 }
 
-fn operation(rest: &str, line: u32) -> Result<Recorded, Fault> {
+fn operation(rest: &str, line: u32) -> Result<Recorded<'_>, Fault> {
     let mut parser = Parser::at_line(rest, line);
     let mut forms = Vec::new();
     while let Some(form) = parser.form(None)? {
         forms.push(form);
     }
-    let (process, r#type, f, rest) = match &forms[..] {
-        [Edn::Int(process), Edn::Keyword(r#type), Edn::Keyword(f), rest @ ..] => {
-            (u64::try_from(*process).ok(), *r#type, *f, rest)
+    let (process, r#type, f) = match &forms[..] {
+        [Edn::Int(process), Edn::Keyword(r#type), Edn::Keyword(f), ..] => {
+            (u64::try_from(*process).ok(), *r#type, *f)
         }
-        _ => (None, "", "", &[][..]),
+        _ => (None, "", ""),
     };
     let Some(process) = process else {
         let what = "expected a process, a type, a function and a value";
@@ -82,7 +82,7 @@ fn operation(rest: &str, line: u32) -> Result<Recorded, Fault> {
         return Err(Fault::line(line, what, SHAPE));
     };
     let f = function(f, line)?;
-    let (value, error) = value_and_error(r#type, rest, line)?;
+    let (value, error) = value_and_error(r#type, forms.split_off(3), line)?;
     check(&f, r#type, &value, error.is_some(), line)?;
     Ok(Recorded {
         line,
@@ -94,10 +94,7 @@ fn operation(rest: &str, line: u32) -> Result<Recorded, Fault> {
         key: None,
         value,
         error,
-        seen: None,
-        node: None,
-        request: None,
-        pos: None,
+        ours: None,
     })
 }
 
@@ -115,36 +112,36 @@ fn function(word: &str, line: u32) -> Result<F, Fault> {
 }
 
 /// A keyword where a failed or lost operation has its value is the error.
-fn value_and_error(
+fn value_and_error<'a>(
     r#type: Type,
-    rest: &[Edn<'_>],
+    rest: Vec<Edn<'a>>,
     line: u32,
-) -> Result<(Value, Option<Reason>), Fault> {
-    match (r#type, rest) {
-        (Type::Fail | Type::Info, [Edn::Keyword(error)]) => Ok((Value::Nil, Some((*error).into()))),
-        (_, [value]) => Ok((value.value(), None)),
-        (Type::Fail | Type::Info, [value, error]) => {
-            let error = error.word().map_or_else(|| error.value().to_string(), str::to_owned);
-            Ok((value.value(), Some(error.as_str().into())))
+) -> Result<(Edn<'a>, Option<Edn<'a>>), Fault> {
+    let failed = matches!(r#type, Type::Fail | Type::Info);
+    let found = rest.len();
+    let mut rest = rest.into_iter();
+    match (rest.next(), rest.next(), rest.next()) {
+        (Some(Edn::Keyword(error)), None, None) if failed => {
+            Ok((Edn::Nil, Some(Edn::Keyword(error))))
         }
-        _ => {
-            let what = format!("expected one value, found {}", rest.len());
-            Err(Fault::line(line, what, SHAPE))
-        }
+        (Some(value), None, None) => Ok((value, None)),
+        (Some(value), Some(error), None) if failed => Ok((value, Some(error))),
+        _ => Err(Fault::line(line, format!("expected one value, found {found}"), SHAPE)),
     }
 }
 
 /// Refuses what a cut or mixed line would leave: a write of nothing, a cas of no pair.
-fn check(f: &F, r#type: Type, value: &Value, lost: bool, line: u32) -> Result<(), Fault> {
+fn check(f: &F, r#type: Type, value: &Edn<'_>, lost: bool, line: u32) -> Result<(), Fault> {
     let fits = match (f, r#type) {
         _ if lost => true,
         (F::Cas, _) => value.as_pair().is_some(),
-        (F::Write, Type::Invoke | Type::Ok) => !value.is_nil(),
+        (F::Write, Type::Invoke | Type::Ok) => *value != Edn::Nil,
         _ => true,
     };
     if fits {
         return Ok(());
     }
     let expected = if *f == F::Cas { "a pair [from to]" } else { "a value" };
-    Err(Fault::line(line, format!("expected {expected}, found {value}"), SHAPE))
+    let found = value.clone().into_value();
+    Err(Fault::line(line, format!("expected {expected}, found {found}"), SHAPE))
 }

@@ -5,35 +5,90 @@
 //! {:process 7, :type :fail, :f :cas, :value [2 3]}
 //! {:process :nemesis, :type :info, :f :start}
 //! ```
+//!
+//! Nearly every file is read in one pass that makes operations at once. A file whose later events do not do as its first
+//! one did (indices out of order, times that go back, keys that turn out to be values) is read again as a whole.
 
 use crate::edn::{Broken, Edn, Parser, Why};
 use crate::suggest::hint;
-use crate::{F, History, Key, Process, Reason, Request, Value};
+use crate::{F, History, Process, Request};
 
-use super::recorded::{Recorded, Type, history};
+use super::recorded::{Ours, Recorded, Stream, Surprise, Tuples, Type, history};
 use super::{Fault, Format, Notes};
+
+/// How the maps of a file are to be understood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialect {
+    /// What a word behind `:f` means; none where the format does not have it.
+    pub(super) function: fn(&str) -> Option<F>,
+    /// The words that it has, for messages.
+    pub(super) functions: &'static str,
+    /// Whether an event has its key in `:key`.
+    pub(super) has_key: bool,
+    /// Whether it may have its key in its value.
+    pub(super) tuples: Tuples,
+}
+
+const JEPSEN: Dialect = Dialect {
+    function: |word| Some(F::from_name(word)),
+    functions: "a function",
+    has_key: false,
+    tuples: Tuples::Possible,
+};
 
 /// Reads a history as Jepsen means it.
 pub(super) fn read(text: &str) -> Result<(History, Notes), Fault> {
-    let (mut events, notes) = events(text, function)?;
-    if has_keys(&events) {
-        events.iter_mut().for_each(split_key);
-    }
-    complete_arguments(&mut events);
-    Ok((history(events)?, notes))
+    read_as(text, JEPSEN)
 }
 
-fn function(word: &str) -> F {
-    F::from_name(word)
+/// Reads a history in a dialect.
+pub(super) fn read_as(text: &str, dialect: Dialect) -> Result<(History, Notes), Fault> {
+    let mut stream = Stream::new(dialect.tuples);
+    if let Ok(notes) = events(text, dialect, |event| stream.push(event))? {
+        return Ok((stream.finish(), notes));
+    }
+    let mut all = Vec::new();
+    let read = events(text, dialect, |event| {
+        all.push(event);
+        Ok(())
+    })?;
+    Ok((history(all, dialect.tuples)?, read.unwrap_or_default()))
+}
+
+/// Hands over the events of clients one by one, until the file ends or `take` has enough.
+fn events<'a>(
+    text: &'a str,
+    dialect: Dialect,
+    mut take: impl FnMut(Recorded<'a>) -> Result<(), Surprise>,
+) -> Result<Result<Notes, Surprise>, Fault> {
+    let mut forms = Forms::new(text);
+    let mut notes = Notes::default();
+    loop {
+        match forms.next() {
+            Ok(Some((line, form))) => match recorded(line, form, dialect)? {
+                Some(event) => {
+                    if let Err(surprise) = take(event) {
+                        return Ok(Err(surprise));
+                    }
+                }
+                None => notes.skipped += 1,
+            },
+            Ok(None) => return Ok(Ok(notes)),
+            Err(broken) => {
+                notes.torn = Some(forms.torn(&broken).ok_or(broken)?);
+                return Ok(Ok(notes));
+            }
+        }
+    }
 }
 
 /// Tells Jepsen's histories from porcupine's by the first event of a client.
 pub(super) fn detect(text: &str) -> Option<Format> {
     let mut forms = Forms::new(text);
-    while let Ok(Some((line, form))) = forms.next() {
-        let process = form.entries()?.find(|(name, _)| name.word() == Some("process"));
-        if let (Some((_, Edn::Int(_))), Ok(Some(fields))) = (process, fields(line, &form)) {
-            let f = fields.f.word().unwrap_or_default();
+    while let Ok(Some((_, form))) = forms.next() {
+        let Ok(fields) = form else { return None };
+        if let Some(Edn::Int(_)) = fields.process {
+            let f = fields.f.as_ref().and_then(Edn::word).unwrap_or_default();
             let is_kv = fields.key.is_some() && matches!(f, "get" | "put" | "append");
             return Some(if is_kv { Format::PorcupineKv } else { Format::JepsenEdn });
         }
@@ -43,26 +98,6 @@ pub(super) fn detect(text: &str) -> Option<Format> {
     let inside = parser.take(b'[') || parser.take(b'(');
     let looks = parser.take(b'{') || parser.take(b'#') || (inside && parser.take(b']'));
     looks.then_some(Format::JepsenEdn)
-}
-
-/// Reads the events of clients. `name` says what a word behind `:f` means.
-pub(super) fn events(text: &str, name: fn(&str) -> F) -> Result<(Vec<Recorded>, Notes), Fault> {
-    let mut forms = Forms::new(text);
-    let mut events = Vec::new();
-    let mut notes = Notes::default();
-    loop {
-        match forms.next() {
-            Ok(Some((line, form))) => match fields(line, &form)? {
-                Some(fields) => events.push(recorded(line, &fields, name)?),
-                None => notes.skipped += 1,
-            },
-            Ok(None) => return Ok((events, notes)),
-            Err(broken) => {
-                notes.torn = Some(forms.torn(&broken).ok_or(broken)?);
-                return Ok((events, notes));
-            }
-        }
-    }
 }
 
 /// Walks over the forms of a file, whether they stand in a vector, in a list, or one behind the other.
@@ -75,6 +110,12 @@ struct Forms<'a> {
     /// The line of the form that was read last.
     last: u32,
 }
+
+/// Something else where an event should stand: what it is, in words.
+struct NoMap(&'static str);
+
+/// What may stand where an event should.
+type Form<'a> = Result<Fields<'a>, NoMap>;
 
 impl<'a> Forms<'a> {
     fn new(text: &'a str) -> Forms<'a> {
@@ -90,18 +131,52 @@ impl<'a> Forms<'a> {
         Forms { text, parser, closer, opened, last: opened }
     }
 
-    fn next(&mut self) -> Result<Option<(u32, Edn<'a>)>, Broken> {
+    fn next(&mut self) -> Result<Option<(u32, Form<'a>)>, Broken> {
         let line = self.parser.line();
         self.last = line;
-        if let Some(form) = self.parser.form(self.closer)? {
-            return Ok(Some((line, form)));
+        if self.parser.take_map() {
+            return Ok(Some((line, Ok(self.fields(line)?))));
         }
-        let Some(closer) = self.closer else { return Ok(None) };
+        match self.parser.form(self.closer)? {
+            Some(Edn::Map(items)) => Ok(Some((line, Ok(Fields::of(items))))),
+            Some(other) => Ok(Some((line, Err(NoMap(other.kind()))))),
+            None => self.end(line).map(|()| None),
+        }
+    }
+
+    /// Reads the fields of a map whose brace was taken.
+    fn fields(&mut self, opened: u32) -> Result<Fields<'a>, Broken> {
+        let mut fields = Fields::default();
+        loop {
+            let Some(name) = self.inside(opened)? else {
+                self.parser.take(b'}');
+                return Ok(fields);
+            };
+            let Some(field) = self.inside(opened)? else {
+                let why = "expected a value for the last key of a map, found its end".to_owned();
+                return Err(Broken { line: self.parser.line(), why: Why::Syntax(why) });
+            };
+            fields.put(&name, field);
+        }
+    }
+
+    /// Reads the next form within a map; none where its end stands next.
+    fn inside(&mut self, opened: u32) -> Result<Option<Edn<'a>>, Broken> {
+        let ends = Why::Ends { opened };
+        match self.parser.form(Some(b'}')) {
+            Ok(None) if self.parser.at_end() => Err(Broken { line: self.parser.line(), why: ends }),
+            Err(Broken { line, why: Why::Ends { .. } }) => Err(Broken { line, why: ends }),
+            read => read,
+        }
+    }
+
+    fn end(&mut self, line: u32) -> Result<(), Broken> {
+        let Some(closer) = self.closer else { return Ok(()) };
         if !self.parser.take(closer) {
             return Err(Broken { line, why: Why::Ends { opened: self.opened } });
         }
         if self.parser.at_end() {
-            return Ok(None);
+            return Ok(());
         }
         let line = self.parser.line();
         let why = "expected the end of the file behind the end of the history".to_owned();
@@ -121,71 +196,95 @@ impl<'a> Forms<'a> {
 }
 
 /// The fields of an event that a history keeps.
-struct Fields<'e, 'a> {
-    process: u64,
-    r#type: Type,
-    f: &'e Edn<'a>,
-    key: Option<&'e Edn<'a>>,
-    value: Option<&'e Edn<'a>>,
-    time: Option<&'e Edn<'a>>,
-    index: Option<&'e Edn<'a>>,
-    error: Option<&'e Edn<'a>>,
-    seen: Option<&'e Edn<'a>>,
-    node: Option<&'e Edn<'a>>,
-    request: Option<&'e Edn<'a>>,
-    pos: Option<&'e Edn<'a>>,
+#[derive(Default)]
+struct Fields<'a> {
+    process: Option<Edn<'a>>,
+    r#type: Option<Edn<'a>>,
+    f: Option<Edn<'a>>,
+    key: Option<Edn<'a>>,
+    value: Option<Edn<'a>>,
+    time: Option<Edn<'a>>,
+    index: Option<Edn<'a>>,
+    error: Option<Edn<'a>>,
+    /// What only we write, by name.
+    ours: Vec<(Our, Edn<'a>)>,
 }
 
-/// Returns the fields of an event; none where it is not of a client.
-fn fields<'e, 'a>(line: u32, form: &'e Edn<'a>) -> Result<Option<Fields<'e, 'a>>, Fault> {
-    const SHAPE: &str = "an event is {:process 0, :type :invoke, :f :read, :value nil}";
-    let Some(entries) = form.entries() else {
-        let what = format!("expected the map of an event, found {}", form.kind());
-        return Err(Fault::line(line, what, SHAPE));
-    };
-    let (mut process, mut r#type, mut f) = (None, None, None);
-    let (mut key, mut value, mut time, mut index, mut error) = (None, None, None, None, None);
-    let (mut seen, mut node, mut request, mut pos) = (None, None, None, None);
-    for (name, field) in entries {
-        match name.word() {
-            Some("process") => process = Some(field),
-            Some("type") => r#type = Some(field),
-            Some("f") => f = Some(field),
-            Some("key") => key = Some(field),
-            Some("value") => value = Some(field),
-            Some("time") => time = Some(field),
-            Some("index") => index = Some(field),
-            Some("error") => error = Some(field),
-            Some("seen") => seen = Some(field),
-            Some("node") => node = Some(field),
-            Some("request") => request = Some(field),
-            Some("pos") => pos = Some(field),
-            Some(_) | None => {}
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Our {
+    Seen,
+    Node,
+    Request,
+    Pos,
+}
+
+impl<'a> Fields<'a> {
+    fn of(items: Vec<Edn<'a>>) -> Fields<'a> {
+        let mut fields = Fields::default();
+        let mut items = items.into_iter();
+        while let (Some(name), Some(field)) = (items.next(), items.next()) {
+            fields.put(&name, field);
         }
+        fields
     }
+
+    fn put(&mut self, name: &Edn<'a>, field: Edn<'a>) {
+        let place = match name.word().unwrap_or_default() {
+            "process" => &mut self.process,
+            "type" => &mut self.r#type,
+            "f" => &mut self.f,
+            "key" => &mut self.key,
+            "value" => &mut self.value,
+            "time" => &mut self.time,
+            "index" => &mut self.index,
+            "error" => &mut self.error,
+            "squall/seen" => return self.ours.push((Our::Seen, field)),
+            "squall/node" => return self.ours.push((Our::Node, field)),
+            "squall/request" => return self.ours.push((Our::Request, field)),
+            "squall/pos" => return self.ours.push((Our::Pos, field)),
+            _ => return,
+        };
+        *place = Some(field);
+    }
+}
+
+const SHAPE: &str = "an event is {:process 0, :type :invoke, :f :read, :value nil}";
+
+/// Returns the event in a map; none where it is not of a client.
+fn recorded<'a>(
+    line: u32,
+    form: Form<'a>,
+    dialect: Dialect,
+) -> Result<Option<Recorded<'a>>, Fault> {
+    let fields = match form {
+        Ok(fields) => fields,
+        Err(NoMap(kind)) => {
+            let what = format!("expected the map of an event, found {kind}");
+            return Err(Fault::line(line, what, SHAPE));
+        }
+    };
     let missing = |name| Fault::line(line, format!("expected the field :{name}"), SHAPE);
-    let process = match process.ok_or_else(|| missing("process"))? {
-        Edn::Int(process) => u64::try_from(*process).map_err(|_| {
+    let process = match fields.process.ok_or_else(|| missing("process"))? {
+        Edn::Int(process) => u64::try_from(process).map_err(|_| {
             Fault::line(line, format!("expected a process, found {process}"), "they count from 0")
         })?,
         // The nemesis, and whoever else is no client.
         _ => return Ok(None),
     };
-    let r#type = kind(line, r#type.ok_or_else(|| missing("type"))?)?;
-    let f = f.filter(|f| f.word().is_some()).ok_or_else(|| missing("f"))?;
-    Ok(Some(Fields {
-        process,
+    let r#type = kind(line, &fields.r#type.ok_or_else(|| missing("type"))?)?;
+    let f = fields.f.ok_or_else(|| missing("f"))?;
+    let f = function(line, f.word().ok_or_else(|| missing("f"))?, dialect)?;
+    Ok(Some(Recorded {
+        line,
+        index: fields.index.and_then(|index| index.as_int()),
+        time: fields.time.and_then(|time| u64::try_from(time.as_int()?).ok()),
+        process: Process(process),
         r#type,
         f,
-        key,
-        value,
-        time,
-        index,
-        error,
-        seen,
-        node,
-        request,
-        pos,
+        key: fields.key.filter(|key| dialect.has_key && *key != Edn::Nil),
+        value: fields.value.unwrap_or(Edn::Nil),
+        error: fields.error.filter(|error| *error != Edn::Nil),
+        ours: ours(line, fields.ours)?,
     }))
 }
 
@@ -200,97 +299,32 @@ fn kind(line: u32, found: &Edn<'_>) -> Result<Type, Fault> {
     })
 }
 
-fn recorded(line: u32, fields: &Fields<'_, '_>, name: fn(&str) -> F) -> Result<Recorded, Fault> {
-    let whole = |field: Option<&Edn<'_>>| match field {
-        Some(Edn::Int(number)) => Some(*number),
-        Some(_) | None => None,
-    };
-    let unsigned = |field| whole(field).and_then(|number| u64::try_from(number).ok());
-    let request = match fields.request.and_then(Edn::word) {
-        Some(text) => Some(text.parse::<Request>().map_err(|what| {
-            Fault::line(line, what, "a request is a session and a number within it")
-        })?),
-        None => None,
-    };
-    Ok(Recorded {
-        line,
-        index: whole(fields.index),
-        time: unsigned(fields.time),
-        process: Process(fields.process),
-        r#type: fields.r#type,
-        f: name(fields.f.word().unwrap_or_default()),
-        key: fields.key.filter(|key| **key != Edn::Nil).map(|key| key_of(&key.value())),
-        value: fields.value.map(Edn::value).unwrap_or_default(),
-        error: fields.error.filter(|error| **error != Edn::Nil).map(reason),
-        seen: fields.seen.map(Edn::value),
-        node: fields.node.and_then(Edn::word).map(Into::into),
-        request,
-        pos: unsigned(fields.pos),
+fn function(line: u32, word: &str, dialect: Dialect) -> Result<F, Fault> {
+    (dialect.function)(word).ok_or_else(|| {
+        let what = format!("expected :f {}, found {word:?}", dialect.functions);
+        Fault::line(line, what, "a history of Jepsen is read with the format edn")
     })
 }
 
-/// Returns an error as one text: `:timeout` as `timeout`, `[:http 500]` as it is written.
-fn reason(error: &Edn<'_>) -> Reason {
-    match error.word() {
-        Some(word) => word.into(),
-        None => error.value().to_string().as_str().into(),
+fn ours<'a>(line: u32, fields: Vec<(Our, Edn<'a>)>) -> Result<Option<Box<Ours<'a>>>, Fault> {
+    if fields.is_empty() {
+        return Ok(None);
     }
-}
-
-/// Returns the name of a key: numbers and words as they are.
-fn key_of(key: &Value) -> Key {
-    match key {
-        Value::Text(text) => Key(text.clone()),
-        other => other.to_string().as_str().into(),
-    }
-}
-
-/// Returns whether the values are tuples of independent keys: every invocation has `[key value]`, reads `[key nil]`.
-fn has_keys(events: &[Recorded]) -> bool {
-    events.iter().all(|event| event.key.is_none() && may_have_key(event))
-        && events.iter().any(|event| event.value.as_pair().is_some())
-}
-
-fn may_have_key(event: &Recorded) -> bool {
-    // A return may have lost its value, an invocation may not.
-    if event.value.is_nil() {
-        return event.r#type != Type::Invoke;
-    }
-    let Some((key, value)) = event.value.as_pair() else { return false };
-    let key_is_name =
-        matches!(key, Value::Int(_) | Value::Text(_) | Value::Bool(_) | Value::Number(_));
-    let returned_nothing = event.r#type != Type::Invoke && value.is_nil();
-    let fits = match event.f {
-        // Without a key, these have pairs and lists themselves.
-        F::Cas => value.as_pair().is_some(),
-        F::Txn => value.as_list().is_some(),
-        _ => true,
-    };
-    key_is_name && (fits || returned_nothing)
-}
-
-fn split_key(event: &mut Recorded) {
-    if let Some((key, value)) = event.value.as_pair() {
-        event.key = Some(key_of(key));
-        event.value = value.clone();
-    }
-}
-
-/// Gives a write or cas that returned without a value the one that it was asked with.
-fn complete_arguments(events: &mut [Recorded]) {
-    let mut asked = hashbrown::HashMap::new();
-    for event in events {
-        if !matches!(event.f, F::Write | F::Cas | F::Append | F::Enqueue | F::Add | F::Push) {
-            continue;
-        }
-        match event.r#type {
-            Type::Invoke => {
-                asked.insert(event.process, event.value.clone());
-            }
-            Type::Ok if event.value.is_nil() => {
-                event.value = asked.get(&event.process).cloned().unwrap_or_default();
-            }
-            Type::Ok | Type::Fail | Type::Info => {}
+    let mut ours = Ours::default();
+    for (name, field) in fields {
+        match name {
+            Our::Seen => ours.seen = Some(field),
+            Our::Node => ours.node = Some(field),
+            Our::Pos => ours.pos = field.as_int().and_then(|pos| u64::try_from(pos).ok()),
+            Our::Request => ours.request = Some(request(line, &field)?),
         }
     }
+    Ok(Some(Box::new(ours)))
+}
+
+fn request(line: u32, field: &Edn<'_>) -> Result<Request, Fault> {
+    let text = field.word().unwrap_or_default();
+    text.parse().map_err(|what: String| {
+        Fault::line(line, what, "a request is a session and a number within it")
+    })
 }

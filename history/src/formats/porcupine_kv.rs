@@ -9,28 +9,21 @@
 
 use crate::{F, History};
 
-use super::jepsen::events;
-use super::recorded::history;
+use super::jepsen::{Dialect, read_as};
+use super::recorded::Tuples;
 use super::{Fault, Notes};
 
 /// Reads a history as porcupine means it.
 pub(super) fn read(text: &str) -> Result<(History, Notes), Fault> {
-    let (events, notes) = events(text, function)?;
-    for event in &events {
-        if let F::Other(word) = &event.f {
-            let what = format!("expected :f :get, :put or :append, found {word:?}");
-            let hint = "a history of Jepsen is read with the format edn";
-            return Err(Fault::line(event.line, what, hint));
-        }
-    }
-    Ok((history(events)?, notes))
+    let functions = ":get, :put or :append";
+    read_as(text, Dialect { function, functions, has_key: true, tuples: Tuples::Never })
 }
 
-fn function(word: &str) -> F {
+fn function(word: &str) -> Option<F> {
     match word {
-        "get" => F::Read,
-        "put" => F::Write,
-        "append" => F::Append,
-        other => F::Other(other.into()),
+        "get" => Some(F::Read),
+        "put" => Some(F::Write),
+        "append" => Some(F::Append),
+        _ => None,
     }
 }

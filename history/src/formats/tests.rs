@@ -127,6 +127,68 @@ fn pairs_that_are_no_tuples_of_keys_stay_values() {
 }
 
 #[test]
+fn an_error_in_the_place_of_a_value_takes_no_key_away() {
+    let operations = operations(
+        "{:process 0, :type :invoke, :f :write, :value [1 3]}
+         {:process 0, :type :info, :f :write, :value :timed-out}
+         {:process 1, :type :invoke, :f :read, :value [2 nil]}
+         {:process 1, :type :fail, :f :read, :value [2 nil], :error :timeout}",
+    );
+    let keys: Vec<_> = operations.iter().filter_map(|operation| operation.op.key.clone()).collect();
+    assert_eq!(keys, ["1".into(), "2".into()]);
+}
+
+#[test]
+fn what_looks_like_a_key_at_first_may_turn_out_to_be_a_value() {
+    let operations = operations(
+        "{:process 0, :type :invoke, :f :write, :value [1 2], :time 5}
+         {:process 0, :type :ok, :f :write, :value [1 2], :time 7}
+         {:process 1, :type :invoke, :f :read, :value nil, :time 8}
+         {:process 1, :type :ok, :f :read, :value [1 2], :time 9}",
+    );
+    assert!(operations.iter().all(|operation| operation.op.key.is_none()));
+    assert_eq!(operations[0].op.value, (1, 2).into());
+    assert_eq!(operations[1].outcome, Outcome::Ok((1, 2).into()));
+    assert_eq!(operations[1].invoke_time.0, 8);
+}
+
+#[test]
+fn a_return_of_another_operation_is_refused() {
+    let other_key = refused(
+        "{:process 0, :type :invoke, :f :read, :value [1 nil]}
+         {:process 0, :type :ok, :f :read, :value [2 3]}",
+        None,
+    );
+    assert_eq!(
+        other_key,
+        "h: line 2: process 0 returns from `read 2`, but its open operation is `read 1` of line 1"
+    );
+    let other_function = refused(
+        "{:process 0, :type :invoke, :f :read, :value nil}
+         {:process 0, :type :ok, :f :write, :value nil}",
+        None,
+    );
+    assert!(other_function.contains("returns from `write`"), "{other_function}");
+}
+
+#[test]
+fn fields_that_only_we_write_have_our_name() {
+    let operation = returned("cas", "[1 2]", ":type :fail, :pos 7, :seen 4, :request :x, :key 3");
+    assert_eq!((operation.pos, operation.op.key), (None, None));
+    assert_eq!(operation.outcome, Outcome::Fail { error: "precondition".into(), seen: None });
+}
+
+#[test]
+fn indices_that_stop_leave_the_order_of_the_file() {
+    let operations = operations(
+        "{:process 0, :type :invoke, :f :read, :value nil, :index 9}
+         {:process 0, :type :ok, :f :read, :value 1, :index 3}
+         {:process 0, :type :invoke, :f :read, :value nil}",
+    );
+    assert_eq!(operations.len(), 2);
+}
+
+#[test]
 fn a_failed_cas_is_an_observation_unless_its_error_is_of_the_way() {
     let failed = |error_text: &str| {
         let operation = returned("cas", "[1 2]", &format!(":type :fail, {error_text}"));
@@ -137,7 +199,7 @@ fn a_failed_cas_is_an_observation_unless_its_error_is_of_the_way() {
     assert_eq!(failed(""), "precondition");
     assert_eq!(failed(":error nil"), "precondition");
     assert_eq!(failed(":error :did-not-match"), "precondition");
-    for reason in ["timeout", "timed-out", "connection-refused", "not-leader", "closed"] {
+    for reason in ["timeout", "connection-refused", "not-leader", "too-many-requests", "unknown"] {
         assert_eq!(failed(&format!(":error :{reason}")), reason);
     }
     assert_eq!(failed(":error [:socket \"broken\"]"), "[\"socket\" \"broken\"]");
@@ -437,7 +499,7 @@ fn a_history_that_is_written_as_edn_reads_as_it_was() {
     crate::edn::write(&ours, &mut edn).expect("memory takes it");
     let edn = String::from_utf8(edn).expect("EDN is text");
     assert!(edn.starts_with(
-        "{:process 0, :type :invoke, :f :cas, :value [7 [1 2]], :time 1, :index 0, :node \"n1\", :request \"3-19\"}\n"
+        "{:process 0, :type :invoke, :f :cas, :value [7 [1 2]], :time 1, :index 0, :squall/node \"n1\", :squall/request \"3-19\"}\n"
     ), "{edn}");
 
     let theirs = read(&edn).history;
