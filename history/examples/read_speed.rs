@@ -1,58 +1,74 @@
 //! Prints how fast histories are written and read: `cargo run --release -p squall-history --example read_speed`.
+//!
+//! A number behind it says how many operations, if not a million.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufWriter};
 use std::path::Path;
 use std::time::Instant;
 
-use squall_history::{Invoke, Nanos, Op, Outcome, Process, Return, Value, edn, formats, jsonl};
+use squall_history::{Invoke, Nanos, Op, Outcome, Process, Return, Value, formats, jsonl};
 
-const OPERATIONS: u64 = 1_000_000;
 const CLIENTS: u64 = 10;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let dir = tempfile::tempdir()?;
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let operations = match std::env::args().nth(1) {
+        Some(number) => number.parse()?,
+        None => 1_000_000,
+    };
     println!(
-        "{OPERATIONS} operations of {CLIENTS} clients: 40 % read, 30 % write, 30 % cas, one core"
+        "{operations} operations of {CLIENTS} clients: 40 % read, 30 % write, 30 % cas, one thread"
     );
     println!();
     println!("| what | keys | MB | s | CPU s | M lines/CPU s | memory, MB |");
     println!("|---|---|---|---|---|---|---|");
+    let dir = tempfile::tempdir()?;
     for keys in [1, 100] {
-        let path = dir.path().join("history.jsonl");
-        row("write squall JSONL", keys, &path, || write(&path, keys))?;
-        row("read squall JSONL", keys, &path, || {
-            Ok(jsonl::read(BufReader::with_capacity(1 << 18, File::open(&path)?))?)
-        })?;
-        let foreign = dir.path().join("history.edn");
-        row("read JSONL, write Jepsen EDN", keys, &foreign, || export(&path, &foreign))?;
-        row("read Jepsen EDN", keys, &foreign, || Ok(formats::read_file(&foreign, None)?))?;
+        table(&Load { operations, keys }, dir.path())?;
     }
     Ok(())
 }
 
-/// Measures one piece of work. What it returns is dropped after its memory is known.
+/// How much clients do.
+struct Load {
+    operations: u64,
+    keys: u64,
+}
+
+fn table(load: &Load, dir: &Path) -> Result<(), Failure> {
+    let (ours, edn) = (dir.join("history.jsonl"), dir.join("history.edn"));
+    row("write squall JSONL", load, &ours, || write(&ours, load))?;
+    let read = row("read squall JSONL", load, &ours, || Ok(formats::read_file(&ours, None)?))?;
+    row("write Jepsen EDN", load, &edn, || {
+        let out = BufWriter::with_capacity(1 << 16, File::create(&edn)?);
+        Ok(squall_history::edn::write(&read.history, out)?)
+    })?;
+    drop(read);
+    row("read Jepsen EDN", load, &edn, || Ok(formats::read_file(&edn, None)?))?;
+    Ok(())
+}
+
+/// Measures one piece of work, and returns what it returned.
 fn row<T>(
     what: &str,
-    keys: u64,
+    load: &Load,
     path: &Path,
-    work: impl FnOnce() -> Result<T, Box<dyn std::error::Error>>,
-) -> Result<(), Box<dyn std::error::Error>> {
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let before = memory(Resident::Now)?;
     // Forgets the peak so far (proc(5)).
     std::fs::write("/proc/self/clear_refs", "5")?;
     let (started, busy) = (Instant::now(), on_cpu()?);
     let kept = work()?;
     let (took, busy) = (started.elapsed().as_secs_f64(), on_cpu()? - busy);
-    let megabytes = (memory(Resident::Peak)?.saturating_sub(before)) as f64 / 1e3;
-    drop(kept);
-    let size = std::fs::metadata(path)?.len() as f64 / 1e6;
-    let rate = 2.0 * OPERATIONS as f64 / busy / 1e6;
-    println!(
-        "| {what} | {keys} | {size:.0} | {took:.2} | {busy:.2} | {rate:.1} | {megabytes:.0} |"
-    );
-    Ok(())
+    let memory = memory(Resident::Peak)?.saturating_sub(before) as f64 / 1e3;
+    let (keys, size) = (load.keys, std::fs::metadata(path)?.len() as f64 / 1e6);
+    let rate = 2.0 * load.operations as f64 / busy / 1e6;
+    println!("| {what} | {keys} | {size:.0} | {took:.2} | {busy:.2} | {rate:.1} | {memory:.0} |");
+    Ok(kept)
 }
 
 /// Returns for how many seconds this thread was on a core, which a busy machine does not lengthen.
@@ -60,12 +76,6 @@ fn on_cpu() -> io::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/schedstat")?;
     let nanos = status.split_whitespace().next().and_then(|number| number.parse::<f64>().ok());
     nanos.map(|nanos| nanos / 1e9).ok_or_else(|| io::Error::other("/proc/self/schedstat is empty"))
-}
-
-/// Writes a squall history as EDN. Its row holds the reading of the one as well.
-fn export(from: &Path, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let read = jsonl::read(BufReader::with_capacity(1 << 18, File::open(from)?))?;
-    Ok(edn::write(&read.history, BufWriter::with_capacity(1 << 16, File::create(to)?))?)
 }
 
 enum Resident {
@@ -86,20 +96,20 @@ fn memory(which: Resident) -> io::Result<u64> {
 }
 
 /// Writes a history as a run does: each client has one operation open at a time.
-fn write(path: &Path, keys: u64) -> Result<(), Box<dyn std::error::Error>> {
+fn write(path: &Path, load: &Load) -> Result<(), Failure> {
     let mut file = jsonl::Writer::new(BufWriter::with_capacity(1 << 16, File::create(path)?))?;
     let mut random = Random(42);
     let mut open: Vec<Option<Invoke>> = vec![None; CLIENTS as usize];
     let mut time = 0;
     let mut begun = 0;
-    while begun < OPERATIONS || open.iter().any(Option::is_some) {
+    while begun < load.operations || open.iter().any(Option::is_some) {
         time += random.below(200_000);
         let client = random.below(CLIENTS) as usize;
         match open[client].take() {
             Some(invoke) => file.complete(&invoke, &ret(&invoke, time, &mut random))?,
-            None if begun < OPERATIONS => {
+            None if begun < load.operations => {
                 begun += 1;
-                let invoke = invoke(client as u64, time, begun as i64, keys, &mut random);
+                let invoke = invoke(client as u64, time, begun as i64, load.keys, &mut random);
                 file.invoke(&invoke)?;
                 open[client] = Some(invoke);
             }
