@@ -19,8 +19,8 @@ pub(super) struct Ack {
 pub(super) struct Given {
     /// The first one, whatever its index: it names the leader.
     pub(super) first: Option<Place>,
-    /// The highest index.
-    pub(super) highest: u64,
+    /// The highest index, and where it was first reached.
+    pub(super) highest: Option<(u64, Place)>,
     /// The lowest and the highest index at which the follower had an entry of that very term.
     pub(super) lowest_own: Option<Ack>,
     pub(super) highest_own: Option<Ack>,
@@ -47,7 +47,9 @@ impl Acks {
     ) {
         let given = self.given.entry((term, to, at.node)).or_default();
         given.first.get_or_insert(at);
-        given.highest = given.highest.max(index);
+        if given.highest.is_none_or(|(highest, _)| highest < index) {
+            given.highest = Some((index, at));
+        }
         let Some(entry) = entry.filter(|entry| *entry <= term) else {
             given.unknown += u64::from(index > 0);
             return;

@@ -137,7 +137,10 @@ impl<'a> Majority<'a> {
             return if own { u64::MAX } else { 0 };
         }
         let given = self.facts.acks.given(self.term, self.leader, voter);
-        given.map_or(0, |given| given.highest).max(self.facts.server(voter).installed)
+        given
+            .and_then(|given| given.highest)
+            .map_or(0, |(highest, _)| highest)
+            .max(self.facts.server(voter).installed)
     }
 }
 
@@ -147,27 +150,29 @@ fn tell(majority: &Majority<'_>, counted: &Counted, has: u64) -> (String, Vec<Sa
     let summary = format!(
         "{node}@{term} committed {index} by counting, but a majority had no more than {has} in that term"
     );
-    let mut lines =
-        vec![said(counted.at, format!("{node}@{term} counts replicas and commits {index}"))];
+    let mut lines = Vec::new();
+    let mut silent = Vec::new();
     let voters = majority.config(counted).into_iter().flat_map(Config::everybody);
-    for voter in voters.filter(|voter| voter != leader).take(4) {
-        let given = facts.acks.given(*term, *leader, voter);
+    for voter in voters.filter(|voter| voter != leader) {
         let name = facts.name(voter);
-        match given.and_then(|given| given.first.map(|at| (given.highest, at))) {
+        let given = facts.acks.given(*term, *leader, voter);
+        match given.and_then(|given| given.highest) {
             Some((highest, at)) => {
                 let text =
-                    format!("{name} acknowledged up to {highest} in term {term} (first here)");
+                    format!("{name} acknowledges up to {highest}, and never more in term {term}");
                 lines.push(said(at, text));
             }
-            None => {
-                let text = format!("{name} acknowledged nothing to {node} in term {term}");
-                lines.push(Said::Nothing(voter, text));
-            }
+            None => silent.push(name),
         }
     }
+    lines.truncate(4);
+    let mut text = format!("{node}@{term} counts replicas and commits {index}");
     if !counted.own {
-        let text = format!("{node}'s own log was not durable up to {index} at that moment");
-        lines.push(said(counted.at, text));
+        text += ", with its own log not durable so far";
     }
+    if !silent.is_empty() {
+        text += &format!("; nothing was acknowledged by {}", silent.join(", "));
+    }
+    lines.push(said(counted.at, text));
     (summary, lines)
 }

@@ -20,8 +20,6 @@ pub(super) enum Said {
     Node(Place, String),
     /// A node had an entry in its log; told where it was first said.
     Had(u32),
-    /// A node did not say it anywhere.
-    Nothing(super::place::Id, String),
     /// A client saw it: the line of the history and its time.
     Client { line: u32, time: squall_history::Nanos, text: String },
 }

@@ -28,7 +28,8 @@ impl Check for LeaderCompleteness {
         for leader in end.facts.leaders.iter() {
             let Some(cover) = end.settled.before(leader.term) else { continue };
             held_to += 1;
-            unknown += u64::from(leader.log.term_at(cover.index).is_none());
+            let inside = leader.last.index > cover.index;
+            unknown += u64::from(inside && leader.log.term_at(cover.index).is_none());
             if let Some(lack) = lack(leader, cover, end) {
                 findings.add(lack.at.max(leader.at), || tell(leader, &lack, end));
             }

@@ -71,13 +71,6 @@ fn line(said: &Said, end: &End<'_>, history_file: &str) -> Evidence {
             );
             line(&Said::Node(entry.seen, text), end, history_file)
         }
-        Said::Nothing(node, text) => Evidence {
-            text: text.clone(),
-            file: end.facts.server(*node).boots.last().map_or(String::new(), |b| b.file.clone()),
-            line: 0,
-            time: None,
-            source: Source::Inferred,
-        },
         Said::Client { line, time, text } => Evidence {
             text: text.clone(),
             file: history_file.to_owned(),
