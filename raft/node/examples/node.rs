@@ -1,5 +1,6 @@
 //! A node of its own, for the tests of this crate: `squall node` without squall.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,8 +16,15 @@ fn main() -> ExitCode {
     match squall_raft_node::run(&Cli::parse().node) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("node: {error}");
+            eprintln!("node: {}", with_causes(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
     }
 }

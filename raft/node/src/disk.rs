@@ -1,17 +1,20 @@
 //! The write-ahead log: what survives a crash.
 //!
 //! ```text
-//! file:    "SQUALWAL" version:u32 crc32c:u32           the checksum is of the twelve bytes before it
-//! record:  length:u32 crc32c:u32 payload               all little-endian; the payload is a Record in postcard
+//! file:   "SQUALWAL" version:u32 crc32c:u32          the checksum is of the twelve bytes before it
+//! batch:  length:u32 crc32c:u32 record...            all little-endian; the checksum is of records and length
 //! ```
 //!
-//! Records are only ever appended; a truncation of the log is a record too. Everything that a batch of steps owes goes into
-//! one write and one fdatasync (group commit): proposals that arrive while a sync runs share the next one.
+//! A record is a term and vote, a truncation or an entry, in postcard. Batches are only ever appended. All that a batch of
+//! steps owes goes into one write and one fdatasync (group commit): proposals that arrive while a sync runs share the
+//! next one.
 //!
-//! A record that is not whole at the end of the file was being written when the process died: it was never claimed, and is
-//! cut off. One that is not whole with good ones behind it is damage, and the node refuses to start on it: what follows may
-//! be acknowledged entries and votes.
+//! A batch that is not whole at the end of the file was being written when the process died or the power failed: nobody
+//! was told of it yet, and it is cut off. As its records share one checksum, it does not matter which of its pages reached
+//! the disk. One that is not whole with good ones behind it is damage, and the node refuses to start on it: what follows
+//! may be acknowledged entries and votes.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -22,23 +25,24 @@ use squall_raft_core::{Entry, HardState, Index, Persist, Recovered, Term};
 const MAGIC: &[u8; 8] = b"SQUALWAL";
 const VERSION: u32 = 1;
 const FILE_HEAD: usize = 16;
+/// The length of what stands before a batch's records.
 const HEAD: usize = 8;
 /// The name of the file in the data directory.
 pub const FILE: &str = "raft.wal";
 
 /// One line of the log's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Record {
+enum Record<'a> {
     HardState(HardState),
     Truncate(Index),
-    Append(Entry),
+    Append(Cow<'a, Entry>),
 }
 
 /// Says what is wrong with the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// The kernel could not do it.
-    #[error("failed to {what} {path}: {source}")]
+    #[error("failed to {what} {path}")]
     Io {
         /// What was being done.
         what: &'static str,
@@ -54,15 +58,15 @@ pub enum DiskError {
         /// Which file.
         path: PathBuf,
     },
-    /// A record in the middle is damaged.
+    /// A batch in the middle is damaged.
     #[error(
-        "{path}: the record at offset {offset} is damaged ({why}), and records follow it: acknowledged entries may be lost. \
+        "{path}: the batch at offset {offset} is damaged ({why}), and others follow it: acknowledged entries may be lost. \
          Restore the file from a copy, or remove the node from the cluster and let it join empty under a new name"
     )]
     Damaged {
         /// Which file.
         path: PathBuf,
-        /// Where the damaged record begins.
+        /// Where it begins.
         offset: usize,
         /// What is wrong with it.
         why: String,
@@ -74,7 +78,8 @@ pub enum DiskError {
 pub struct Disk {
     file: File,
     path: PathBuf,
-    buffer: Vec<u8>,
+    /// The batch that is staged, with room for its head.
+    batch: Vec<u8>,
 }
 
 impl Disk {
@@ -103,9 +108,12 @@ impl Disk {
             file.set_len(0).and_then(|()| file.rewind()).map_err(failed("reset", &path))?;
             file.write_all(&bytes).map_err(failed("write", &path))?;
             file.sync_all().map_err(failed("sync", &path))?;
-            // The file's name must survive as well as its bytes.
-            let synced = File::open(dir).and_then(|dir| dir.sync_all());
-            synced.map_err(failed("sync the directory", dir))?;
+            // The names of file and directory must survive as well as the bytes.
+            for dir in [Some(dir), dir.parent()].into_iter().flatten() {
+                let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+                let synced = File::open(dir).and_then(|dir| dir.sync_all());
+                synced.map_err(failed("sync the directory", dir))?;
+            }
         }
         if bytes[..FILE_HEAD] != head() {
             return Err(DiskError::Foreign { path });
@@ -117,36 +125,44 @@ impl Disk {
             file.sync_all().map_err(failed("sync", &path))?;
         }
         file.seek(SeekFrom::End(0)).map_err(failed("seek in", &path))?;
-        Ok((Disk { file, path, buffer: Vec::new() }, recovered, torn))
+        Ok((Disk { file, path, batch: Vec::new() }, recovered, torn))
     }
 
-    /// Puts what a step owes into the next write.
+    /// Puts what a step owes into the next batch.
     pub fn stage(&mut self, persist: &Persist) {
         if let Some(hard_state) = persist.hard_state {
-            write_record(&mut self.buffer, &Record::HardState(hard_state));
+            self.push(&Record::HardState(hard_state));
         }
         if let Some(from) = persist.truncate_from {
-            write_record(&mut self.buffer, &Record::Truncate(from));
+            self.push(&Record::Truncate(from));
         }
         for entry in &persist.append {
-            write_record(&mut self.buffer, &Record::Append(entry.clone()));
+            self.push(&Record::Append(Cow::Borrowed(entry)));
         }
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
+        if self.batch.is_empty() {
+            self.batch.resize(HEAD, 0);
+        }
+        let bytes = std::mem::take(&mut self.batch);
+        self.batch = postcard::to_extend(record, bytes).expect("a record is plain data");
     }
 
     /// Writes and syncs what was staged. After an error nobody knows what the disk holds: the node must stop.
     pub fn sync(&mut self) -> Result<(), DiskError> {
-        if self.buffer.is_empty() {
+        if self.batch.is_empty() {
             return Ok(());
         }
-        let written = self.file.write_all(&self.buffer);
-        written.map_err(|source| DiskError::Io {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })?;
-        self.buffer.clear();
-        let synced = self.file.sync_data();
-        synced.map_err(|source| DiskError::Io { what: "sync", path: self.path.clone(), source })
+        seal(&mut self.batch);
+        let failed = |what| {
+            let path = self.path.clone();
+            move |source| DiskError::Io { what, path, source }
+        };
+        self.file.write_all(&self.batch).map_err(failed("write"))?;
+        self.file.sync_data().map_err(failed("sync"))?;
+        self.batch.clear();
+        Ok(())
     }
 }
 
@@ -159,66 +175,77 @@ fn head() -> [u8; FILE_HEAD] {
     head
 }
 
-fn write_record(out: &mut Vec<u8>, record: &Record) {
-    let start = out.len();
-    out.extend_from_slice(&[0; HEAD]);
-    let bytes = std::mem::take(out);
-    *out = postcard::to_extend(record, bytes).expect("a record is plain data");
-    let length = u32::try_from(out.len() - start - HEAD).expect("a record is shorter than 4 GiB");
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    // The length is under the checksum too: a changed length must not be taken for a torn record.
-    let payload = crc32c::crc32c(&out[start + HEAD..]);
-    let checksum = crc32c::crc32c_append(payload, &length.to_le_bytes());
-    out[start + 4..start + HEAD].copy_from_slice(&checksum.to_le_bytes());
+/// Fills in the head of a batch.
+fn seal(batch: &mut [u8]) {
+    let (head, records) = batch.split_at_mut(HEAD);
+    let length = u32::try_from(records.len()).expect("a batch is shorter than 4 GiB").to_le_bytes();
+    head[..4].copy_from_slice(&length);
+    head[4..].copy_from_slice(&checksum(length, records).to_le_bytes());
 }
 
-/// Reads the record at the start of some bytes, and returns it with its length.
-fn read_record(bytes: &[u8]) -> Result<(Record, usize), String> {
-    let (head, rest) = bytes.split_at_checked(HEAD).ok_or("its head is cut off")?;
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let length = word(0) as usize;
-    let payload = rest.get(..length).ok_or("it is longer than the file")?;
-    let checksum = crc32c::crc32c_append(crc32c::crc32c(payload), &head[..4]);
-    if checksum != word(4) || length == 0 {
-        return Err("its checksum is wrong".to_owned());
+/// The length is under the checksum too: a changed length must not be taken for a torn batch.
+fn checksum(length: [u8; 4], records: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(records), &length)
+}
+
+/// Returns the records of the batch at the start of some bytes, if it is whole.
+fn open_batch(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    let (length, rest) = bytes.split_first_chunk().ok_or("its head is cut off")?;
+    let (expected, rest) = rest.split_first_chunk().ok_or("its head is cut off")?;
+    let records = rest.get(..u32::from_le_bytes(*length) as usize);
+    let records = records.ok_or("it is longer than the file")?;
+    if records.is_empty() || checksum(*length, records) != u32::from_le_bytes(*expected) {
+        return Err("its checksum is wrong");
     }
-    let record = postcard::from_bytes(payload).map_err(|error| error.to_string())?;
-    Ok((record, HEAD + length))
+    Ok(records)
 }
 
-/// Replays the records; returns what they amount to, and how many bytes of the file are good.
+/// Replays the batches; returns what they amount to, and how many bytes of the file are good.
 fn replay(bytes: &[u8], path: &Path) -> Result<(Recovered, usize), DiskError> {
     let mut recovered = Recovered::default();
     let mut offset = FILE_HEAD;
     while offset < bytes.len() {
         let damaged = |why: String| DiskError::Damaged { path: path.to_owned(), offset, why };
-        match read_record(&bytes[offset..]) {
-            Ok((record, length)) => {
-                apply(&mut recovered, record).map_err(damaged)?;
-                offset += length;
+        match open_batch(&bytes[offset..]) {
+            Ok(records) => {
+                replay_batch(&mut recovered, records).map_err(damaged)?;
+                offset += HEAD + records.len();
             }
-            Err(why) if is_followed(&bytes[offset + 1..]) => return Err(damaged(why)),
-            Err(_) => return Ok((recovered, offset)),
+            Err(why) if is_followed(&bytes[offset + 1..]) => return Err(damaged(why.to_owned())),
+            Err(_) => break,
         }
     }
     Ok((recovered, offset))
 }
 
-/// Whether a whole record stands anywhere in these bytes.
+/// Whether a whole batch stands anywhere in these bytes.
 fn is_followed(bytes: &[u8]) -> bool {
-    (0..bytes.len()).any(|at| read_record(&bytes[at..]).is_ok())
+    (0..bytes.len()).any(|at| open_batch(&bytes[at..]).is_ok())
 }
 
-fn apply(recovered: &mut Recovered, record: Record) -> Result<(), String> {
+fn replay_batch(recovered: &mut Recovered, mut records: &[u8]) -> Result<(), String> {
+    while !records.is_empty() {
+        let (record, rest) =
+            postcard::take_from_bytes(records).map_err(|error| error.to_string())?;
+        apply(recovered, record)?;
+        records = rest;
+    }
+    Ok(())
+}
+
+fn apply(recovered: &mut Recovered, record: Record<'_>) -> Result<(), String> {
     match record {
         Record::HardState(hard_state) => recovered.hard_state = hard_state,
-        Record::Truncate(from) => recovered.entries.retain(|entry| entry.index < from),
+        Record::Truncate(from) => {
+            let kept = recovered.entries.partition_point(|entry| entry.index < from);
+            recovered.entries.truncate(kept);
+        }
         Record::Append(entry) => {
             let last = recovered.entries.last().map_or(recovered.base, |e| (e.index, e.term));
             if entry.index != last.0.next() || entry.term < last.1 {
                 return Err(format!("entry {entry} follows on {}@{}", last.0, last.1));
             }
-            recovered.entries.push(entry);
+            recovered.entries.push(entry.into_owned());
         }
     }
     Ok(())

@@ -268,7 +268,7 @@ impl Node {
         while !self.batch.is_empty() {
             let mut batch = std::mem::take(&mut self.batch);
             self.send_now(&mut batch)?;
-            let persisted = self.persist(&batch)?;
+            let persisted = self.persist(&mut batch)?;
             self.send(&batch)?;
             for step in batch {
                 self.apply_and_answer(step.effects);
@@ -308,13 +308,13 @@ impl Node {
     }
 
     /// Makes the batch durable, and traces that. Returns the end of the log, if it grew.
-    fn persist(&mut self, batch: &[Step]) -> Result<Option<(Index, Term)>, ServerError> {
+    fn persist(&mut self, batch: &mut [Step]) -> Result<Option<(Index, Term)>, ServerError> {
         let mut hard_state: Option<HardState> = None;
         let mut last = None;
         for step in batch {
-            let mut persist = step.effects.persist.clone();
+            let persist = &mut step.effects.persist;
             persist.hard_state = persist.hard_state.map(|state| self.rules.persists(state));
-            self.disk.stage(&persist);
+            self.disk.stage(persist);
             hard_state = persist.hard_state.or(hard_state);
             last = persist.append.last().map(|entry| (entry.index, entry.term)).or(last);
         }
