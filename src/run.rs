@@ -1,6 +1,6 @@
 //! The life of a run, in numbered steps. What it leaves behind is a run directory; judging comes after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
         let dir = RunDir::create(&spec.args.results, &name).map_err(|error| {
             Failure::harness(error).hint("choose another place with --results DIR")
         })?;
-        let manifest = manifest(spec, &system, &nodes, sandbox, clock, started);
+        let manifest = manifest(spec, &system, &nodes, &plan, sandbox, clock, started);
         dir.write_manifest(&manifest)?;
         let progress = Progress::new();
         progress.note(&format!("squall: {}", test::shown(dir.path())));
@@ -423,10 +423,20 @@ fn cpu_time() -> Option<Nanos> {
     Some(Nanos((micros(usage.user_time()) + micros(usage.system_time())) * 1000))
 }
 
+/// Returns the families that were asked for: by name, or by the file of a schedule.
+fn requested(spec: &RunSpec, plan: &[Planned]) -> Vec<String> {
+    if spec.args.schedule.is_none() {
+        return spec.families.iter().map(|family| family.name().to_owned()).collect();
+    }
+    let families: BTreeSet<&str> = plan.iter().map(|planned| planned.fault.family()).collect();
+    families.into_iter().map(str::to_owned).collect()
+}
+
 fn manifest(
     spec: &RunSpec,
     system: &SystemSpec,
     nodes: &[NodeName],
+    plan: &[Planned],
     sandbox: &Sandbox,
     clock: Clock,
     started: jiff::Timestamp,
@@ -461,7 +471,7 @@ fn manifest(
         },
         nodes: nodes.to_vec(),
         workload: spec.workload.name.to_owned(),
-        nemesis: spec.families.iter().map(|family| family.name().to_owned()).collect(),
+        nemesis: requested(spec, plan),
         unavailable: BTreeMap::new(),
         claims: system.claims_with(spec.workload),
         settings,
