@@ -101,6 +101,11 @@ impl Row {
             figures: std::collections::BTreeMap::new(),
         }
     }
+
+    /// Returns the time of the last line that the row rests on.
+    fn complete_at(&self) -> Option<Nanos> {
+        self.evidence.iter().filter_map(|one| one.time).max()
+    }
 }
 
 /// `verdict.json`: every row, and the worst.
@@ -127,5 +132,70 @@ impl RunVerdict {
         let worst = rows.iter().map(|row| row.verdict).max().unwrap_or(Verdict::Unknown);
         let verdict = if worst == Verdict::NotJudged { Verdict::Unknown } else { worst };
         RunVerdict { squall: RunVerdict::FORMAT.to_owned(), verdict, rows, warnings }
+    }
+
+    /// Returns the row whose contradiction was complete first, by the times of its evidence; for display, since a later
+    /// one is often the consequence of an earlier one. Rows without times come last, in the order of their claims.
+    pub fn first_bad(&self) -> Option<&Row> {
+        let invalid = self.rows.iter().filter(|row| row.verdict == Verdict::Invalid);
+        invalid.min_by_key(|row| row.complete_at().unwrap_or(Nanos(u64::MAX)))
+    }
+
+    /// Returns the row that makes the run what it is: the first bad one, else the first that could not be decided.
+    pub fn worst(&self) -> Option<&Row> {
+        let unknown = || self.rows.iter().find(|row| row.verdict == Verdict::Unknown);
+        self.first_bad().or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(claim: Claim, verdict: Verdict, times: &[u64]) -> Row {
+        let mut row = Row::new(claim, verdict, "test", "");
+        row.evidence = times
+            .iter()
+            .map(|time| Evidence {
+                text: String::new(),
+                file: String::new(),
+                line: 1,
+                time: Some(Nanos(*time)),
+                source: Source::Reported,
+            })
+            .collect();
+        row
+    }
+
+    #[test]
+    fn the_first_bad_row_is_the_one_that_was_complete_first() {
+        let rows = vec![
+            row(Claim::Linearizable, Verdict::Invalid, &[]),
+            row(Claim::ElectionSafety, Verdict::Valid, &[1]),
+            row(Claim::LogMatching, Verdict::Invalid, &[2, 90]),
+            row(Claim::VoteOnce, Verdict::Invalid, &[40, 50]),
+            row(Claim::Exercised, Verdict::Unknown, &[]),
+        ];
+        let run = RunVerdict::of(rows, Vec::new());
+        assert_eq!(run.first_bad().map(|row| row.claim), Some(Claim::VoteOnce));
+        assert_eq!(run.worst().map(|row| row.claim), Some(Claim::VoteOnce));
+    }
+
+    #[test]
+    fn a_run_without_a_bad_row_is_what_its_undecided_row_makes_it() {
+        let rows = vec![
+            row(Claim::Linearizable, Verdict::Valid, &[]),
+            row(Claim::Exercised, Verdict::Unknown, &[]),
+        ];
+        let run = RunVerdict::of(rows, Vec::new());
+        assert_eq!(run.first_bad(), None);
+        assert_eq!(run.worst().map(|row| row.claim), Some(Claim::Exercised));
+    }
+
+    #[test]
+    fn nothing_judged_is_not_green() {
+        assert_eq!(RunVerdict::of(Vec::new(), Vec::new()).verdict, Verdict::Unknown);
+        let rows = vec![row(Claim::Linearizable, Verdict::NotJudged, &[])];
+        assert_eq!(RunVerdict::of(rows, Vec::new()).verdict, Verdict::Unknown);
     }
 }
