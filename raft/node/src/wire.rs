@@ -91,6 +91,7 @@ pub fn read_frame(bytes: &[u8]) -> Result<Option<(Envelope, usize)>, WireError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use squall_raft_core::{
         Config, Entry, EntryKind, Index, Membership, Message, Round, Term, Token,
     };
@@ -188,5 +189,31 @@ mod tests {
         assert_eq!(read_hello(&bytes), Ok(NodeId(3)));
         bytes[6] = 9;
         assert!(read_hello(&bytes).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_upset_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_frame(&bytes);
+            // The same behind a head that fits them, so that they reach the reader of messages.
+            let mut framed = (bytes.len() as u32).to_le_bytes().to_vec();
+            framed.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+            framed.extend_from_slice(&bytes);
+            let _ = read_frame(&framed);
+        }
+
+        #[test]
+        fn no_stretch_of_changed_bytes_is_taken_for_a_message(
+            which in 0..messages().len(),
+            at in any::<prop::sample::Index>(),
+            changes in prop::collection::vec(1u8.., 1..4),
+        ) {
+            // A checksum of 32 bits sees any burst of 32 bits.
+            let mut bytes = Vec::new();
+            write_frame(&mut bytes, &envelope(messages().remove(which)));
+            let at = at.index(bytes.len());
+            bytes[at..].iter_mut().zip(&changes).for_each(|(byte, change)| *byte ^= change);
+            prop_assert!(!matches!(read_frame(&bytes), Ok(Some(_))));
+        }
     }
 }
