@@ -1,10 +1,69 @@
-//! Which binary was tested: its hash goes into run.json.
+//! Where a system's binaries lie, and which one was tested: its hash goes into run.json.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use crate::spec::SystemSpec;
+use crate::template::{Scope, Template};
+
+/// Says that the binary of a system is not there, and how to get it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the binary of {system} is missing: {}{}", path.display(), hint(fetch.as_deref()))]
+pub struct MissingBinary {
+    /// The system.
+    pub system: String,
+    /// Where it should be.
+    pub path: PathBuf,
+    /// The command that gets it, where there is one.
+    pub fetch: Option<String>,
+}
+
+fn hint(fetch: Option<&str>) -> String {
+    fetch.map(|command| format!("; get it with {command}")).unwrap_or_default()
+}
+
+impl SystemSpec {
+    /// Returns where its binaries lie, unless the run says otherwise: in `bin/<name>` beside its page.
+    pub fn bin(&self) -> Option<PathBuf> {
+        // Nodes have a working directory of their own.
+        let home = std::path::absolute(self.home.as_deref()?.join("."));
+        Some(home.ok()?.join("bin").join(&self.name))
+    }
+
+    /// Checks that the binary which its page starts lies beside it, where the page says `{bin}`.
+    pub fn check_binary(&self) -> Result<(), MissingBinary> {
+        match (self.bin(), self.node.cmd.first()) {
+            (Some(bin), Some(program)) => self.check_program(&bin, program),
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    fn check_program(&self, bin: &Path, program: &Template) -> Result<(), MissingBinary> {
+        let values = [("bin".to_owned(), bin.display().to_string())].into();
+        let filled = program.expand(&Scope { values, ..Scope::default() });
+        // What needs other names than {bin} is not ours to look for.
+        let Ok(Some(path)) = filled else { return Ok(()) };
+        if program.names() != ["bin"] || Path::new(&path).is_file() {
+            return Ok(());
+        }
+        let fetch = self.home.as_deref().map(|home| home.join("fetch")).filter(|it| it.is_file());
+        let fetch = fetch.map(|script| format!("{} {}", command(&script), self.name));
+        Err(MissingBinary { system: self.name.clone(), path: path.into(), fetch })
+    }
+}
+
+/// Returns a path as a shell takes it for a command.
+fn command(script: &Path) -> String {
+    let text = script.display();
+    if script.is_absolute() || script.starts_with(".") || script.starts_with("..") {
+        text.to_string()
+    } else {
+        format!("./{text}")
+    }
+}
 
 /// Returns the SHA-256 of a file, in hexadecimal digits.
 pub fn binary_hash(path: &Path) -> io::Result<String> {
@@ -52,6 +111,48 @@ mod tests {
         assert!(binary_path("sh").unwrap().is_absolute());
         assert_eq!(binary_path("./mine"), Some("./mine".into()));
         assert_eq!(binary_path("no-such-program-anywhere"), None);
+    }
+
+    /// A directory with the page of a system of its own.
+    fn beside(program: &str) -> (tempfile::TempDir, SystemSpec) {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("mine.toml");
+        let text = include_str!("../tests/etcd.toml").replace("{bin}/etcd", program);
+        std::fs::write(&page, text).unwrap();
+        let spec = SystemSpec::read(&page).unwrap();
+        (dir, spec)
+    }
+
+    #[test]
+    fn a_missing_binary_is_answered_with_the_command_that_gets_it() {
+        let (dir, spec) = beside("{bin}/etcd");
+        let at = dir.path().display();
+        let missing = format!("the binary of etcd-3.5.1 is missing: {at}/bin/etcd-3.5.1/etcd");
+        assert_eq!(spec.check_binary().unwrap_err().to_string(), missing);
+        std::fs::write(dir.path().join("fetch"), "").unwrap();
+        let hint = format!("{missing}; get it with {at}/fetch etcd-3.5.1");
+        assert_eq!(spec.check_binary().unwrap_err().to_string(), hint);
+        let bin = dir.path().join("bin/etcd-3.5.1");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join("etcd"), "").unwrap();
+        assert_eq!(spec.check_binary(), Ok(()));
+        assert_eq!(spec.bin(), Some(bin));
+    }
+
+    #[test]
+    fn a_program_that_does_not_lie_beside_the_page_is_not_looked_for() {
+        assert_eq!(beside("/no/such/etcd").1.check_binary(), Ok(()));
+        assert_eq!(beside("etcd").1.check_binary(), Ok(()));
+        assert_eq!(SystemSpec::reference().check_binary(), Ok(()));
+        assert_eq!(SystemSpec::reference().bin(), None);
+    }
+
+    #[test]
+    fn a_script_is_named_as_a_shell_takes_it() {
+        assert_eq!(command(Path::new("systems/fetch")), "./systems/fetch");
+        assert_eq!(command(Path::new("fetch")), "./fetch");
+        assert_eq!(command(Path::new("../fetch")), "../fetch");
+        assert_eq!(command(Path::new("/opt/fetch")), "/opt/fetch");
     }
 
     #[test]

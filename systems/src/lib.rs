@@ -4,6 +4,9 @@
 //! clients. The reference Raft is one system among others and has no private door.
 
 mod binary;
+pub mod etcd;
+mod http;
+mod nodes;
 mod plan;
 pub mod reference;
 mod spec;
@@ -12,7 +15,8 @@ mod spec_file;
 mod system;
 pub mod template;
 
-pub use binary::{binary_hash, binary_path};
+pub use binary::{MissingBinary, binary_hash, binary_path};
+pub use nodes::Addresses;
 pub use plan::{PlanError, Setup, Site, client_addresses, plan};
 pub use spec::{
     AdminCall, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim, MemberSection,

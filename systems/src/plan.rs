@@ -1,4 +1,5 @@
-//! From a system's page to what the cluster starts and where clients dial: pure, so that it can be read before it runs.
+//! From a system's page to what the cluster starts and where clients dial. Nothing is started here, so that it can be
+//! read before it runs.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +9,8 @@ use rand::Rng;
 use squall_cluster::{NodePlan, Ready as ClusterReady, ReadyCheck as ClusterCheck};
 use squall_history::NodeName;
 
-use crate::reference::Addresses;
+use crate::binary::MissingBinary;
+use crate::nodes::Addresses;
 use crate::spec::{Ready, ReadyCheck, SystemSpec};
 use crate::template::{Scope, Template, TemplateError};
 
@@ -28,7 +30,7 @@ pub struct Site {
 pub struct Setup {
     /// Our own executable: `{squall}`.
     pub squall: PathBuf,
-    /// Where the system's binaries lie: `{bin}`.
+    /// Where the system's binaries lie: `{bin}`. Unless it is said, [`SystemSpec::bin`].
     pub bin: Option<PathBuf>,
     /// The seed of the run. `{seed}` is a number of each node's own, drawn from it.
     pub seed: u64,
@@ -57,6 +59,9 @@ pub enum PlanError {
         #[source]
         source: TemplateError,
     },
+    /// There is nothing to start.
+    #[error(transparent)]
+    Binary(#[from] MissingBinary),
     /// A text should be an address.
     #[error("expected {expected}, found {found:?}")]
     Address {
@@ -69,6 +74,9 @@ pub enum PlanError {
 
 /// Returns how each node is started.
 pub fn plan(spec: &SystemSpec, sites: &[Site], setup: &Setup) -> Result<Vec<NodePlan>, PlanError> {
+    if setup.bin.is_none() {
+        spec.check_binary()?;
+    }
     let scopes = scopes(spec, sites, setup);
     let nodes = sites.iter().zip(&scopes);
     nodes.map(|(site, scope)| node_plan(spec, site, scope, setup)).collect()
@@ -127,13 +135,14 @@ fn node_values(
     let trace = setup.traces.join(format!("{}.{BOOT}.jsonl", site.name));
     // A node that draws its timeouts from a seed must not draw the same ones as its peers.
     let seed = squall_workloads::stream(setup.seed, &format!("node/{}", site.name)).next_u32();
+    let bin = setup.bin.clone().or_else(|| spec.bin());
     let values = [
         ("id", Some(site.name.to_string())),
         ("n", Some(n.to_string())),
         ("ip", Some(site.ip.to_string())),
         ("data", Some(path(&site.data))),
         ("peer", spec.peer_port.map(|port| format!("{}:{port}", site.ip))),
-        ("bin", setup.bin.as_deref().map(path)),
+        ("bin", bin.as_deref().map(path)),
         ("squall", Some(path(&setup.squall))),
         ("seed", Some(seed.to_string())),
         ("bug", setup.bug.clone()),

@@ -4,7 +4,7 @@
 //! it. A mistake is answered with file, line, column and the nearest known word.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -21,6 +21,8 @@ pub const VERSION: u32 = 1;
 pub struct SystemSpec {
     /// Its name, with its version where that matters: `etcd-3.5.1`.
     pub name: String,
+    /// Where its page lies, if it was read from a file.
+    pub home: Option<PathBuf>,
     /// How many nodes, unless the user says otherwise.
     pub nodes: usize,
     /// How one node is started.
@@ -212,7 +214,9 @@ impl SystemSpec {
     pub fn read(path: &Path) -> Result<SystemSpec, SpecError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| SpecError::Unreadable { path: path.to_owned(), source })?;
-        SystemSpec::parse(&path.display().to_string(), &text)
+        let spec = SystemSpec::parse(&path.display().to_string(), &text)?;
+        // A bare file name has an empty parent, which is the directory that we are in.
+        Ok(SystemSpec { home: path.parent().map(Path::to_owned), ..spec })
     }
 
     /// Reads a text; `file` names it in errors.

@@ -195,6 +195,7 @@ impl Validation<'_> {
         let claims = raw.claims;
         Ok(SystemSpec {
             name: self.name(raw.system.name)?,
+            home: None,
             nodes: self.nodes(raw.system.nodes)?,
             node: self.node(raw.node)?,
             peer_port: raw.net.peer_port,

@@ -6,7 +6,9 @@ use squall_cluster::LeaderProbe;
 use squall_history::Claim;
 use squall_workloads::{Connect, Workload};
 
-use crate::reference::{Addresses, ReferenceConnect, ReferenceProbe};
+use crate::etcd::{EtcdConnect, EtcdProbe};
+use crate::nodes::Addresses;
+use crate::reference::{ReferenceConnect, ReferenceProbe};
 use crate::spec::{ClientKind, Durability, ReadClaim, SystemSpec};
 
 /// The page of the reference Raft.
@@ -32,9 +34,8 @@ impl SystemSpec {
     pub fn connect(&self, addresses: Addresses) -> Result<Arc<dyn Connect>, NoClient> {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
-            ClientKind::Etcd | ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => {
-                Err(self.no_client())
-            }
+            ClientKind::Etcd => Ok(Arc::new(EtcdConnect::new(addresses))),
+            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -42,9 +43,8 @@ impl SystemSpec {
     pub fn leader_probe(&self, addresses: Addresses) -> Result<Arc<dyn LeaderProbe>, NoClient> {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
-            ClientKind::Etcd | ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => {
-                Err(self.no_client())
-            }
+            ClientKind::Etcd => Ok(Arc::new(EtcdProbe::new(addresses))),
+            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -137,9 +137,10 @@ mod tests {
 
     #[test]
     fn a_client_that_is_not_built_in_is_named() {
-        let error = etcd().connect(Addresses::new()).err().unwrap();
-        let text =
-            "etcd-3.5.1 is spoken to by etcd's JSON gateway, for which this squall has no client";
+        let mut other = etcd();
+        other.client.kind = ClientKind::Resp;
+        let error = other.connect(Addresses::new()).err().unwrap();
+        let text = "etcd-3.5.1 is spoken to by RESP, for which this squall has no client";
         assert_eq!(error.to_string(), text);
     }
 

@@ -1,7 +1,6 @@
 //! One connection to one node. One invocation is one request, sent at most once; there are no retries.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time;
 
-use super::{Addresses, wire};
+use super::wire;
+use crate::nodes::{Addresses, dial_node, spends};
 
 /// An answer longer than this is none: the lists of our workloads are a thousand times shorter.
 const LONGEST_ANSWER: usize = 1 << 20;
@@ -37,23 +37,10 @@ impl Connect for ReferenceConnect {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn Client>, ClientError>> {
         Box::pin(async move {
-            let Some(address) = self.addresses.get(node) else {
-                return Err(ClientError::Refused(format!("no address of {node} is known")));
-            };
-            let stream = dial(*address, timeout).await;
-            // Nothing was sent, whatever went wrong.
-            let stream = stream.map_err(|error| ClientError::Refused(error.to_string()))?;
+            let stream = dial_node(&self.addresses, node, timeout).await?;
             Ok(Box::new(ReferenceClient::new(stream)) as Box<dyn Client>)
         })
     }
-}
-
-/// Opens a connection within the timeout.
-pub(super) async fn dial(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = time::timeout(timeout, TcpStream::connect(address)).await??;
-    // A request is one small write; waiting for more to send would cost up to 40 ms.
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// One connection of one process.
@@ -144,21 +131,5 @@ impl Client for ReferenceClient {
             response
         }
         .boxed()
-    }
-}
-
-/// Whether an answer may still come that belongs to no later operation.
-fn spends(response: &Response) -> bool {
-    match &response.result {
-        Ok(_)
-        | Err(
-            ClientError::NotLeader | ClientError::Precondition { .. } | ClientError::Rejected(_),
-        ) => false,
-        Err(
-            ClientError::Refused(_)
-            | ClientError::Timeout
-            | ClientError::Reset(_)
-            | ClientError::Unclear(_),
-        ) => true,
     }
 }

@@ -4,13 +4,7 @@ mod client;
 mod probe;
 mod wire;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-
-use squall_history::NodeName;
-
 pub use client::ReferenceConnect;
 pub use probe::ReferenceProbe;
 
-/// Where each node listens to clients.
-pub type Addresses = BTreeMap<NodeName, SocketAddr>;
+pub use crate::nodes::Addresses;

@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use squall_cluster::LeaderProbe;
 use squall_history::{NodeName, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time;
 
-use super::client::dial;
-use super::{Addresses, wire};
+use super::wire;
+use crate::nodes::{Addresses, dial, who_leads};
 
 /// A node that answers takes a millisecond; one that is paused or dead never does, and must not hold up the others.
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -33,21 +32,12 @@ impl ReferenceProbe {
 
 impl LeaderProbe for ReferenceProbe {
     fn leader(&self) -> BoxFuture<'_, Option<NodeName>> {
-        async move {
-            let asked = self.addresses.iter().map(|(node, address)| async move {
-                let term = time::timeout(DEADLINE, leads(*address)).await.ok()??;
-                Some((term, node))
-            });
-            let answers = join_all(asked).await;
-            // A leader that was cut off does not know yet that it was deposed: the highest term is right.
-            answers.into_iter().flatten().max().map(|(_, node)| node.clone())
-        }
-        .boxed()
+        who_leads(&self.addresses, DEADLINE, leads).boxed()
     }
 }
 
 /// Returns the term that a node leads, if it says that it leads.
-async fn leads(address: SocketAddr) -> Option<i64> {
+async fn leads(address: SocketAddr) -> Option<u64> {
     let mut stream = dial(address, DEADLINE).await.ok()?;
     let mut request = Vec::new();
     wire::write_status(&mut request, 1);
@@ -63,7 +53,7 @@ async fn leads(address: SocketAddr) -> Option<i64> {
     term_led(&wire::read_answer(&answer[..length], 1).result.ok()?)
 }
 
-fn term_led(state: &Value) -> Option<i64> {
+fn term_led(state: &Value) -> Option<u64> {
     let Value::Map(fields) = state else { return None };
     let field = |name: &str| {
         fields.iter().find(|(key, _)| *key == Value::text(name)).map(|(_, value)| value)
@@ -71,5 +61,5 @@ fn term_led(state: &Value) -> Option<i64> {
     if field("role") != Some(&Value::text("leader")) {
         return None;
     }
-    field("term")?.as_int()
+    field("term")?.as_int()?.try_into().ok()
 }
