@@ -219,7 +219,9 @@ fn plant(claim: Claim, traces: &mut [Trace], ends: &Ends, random: &mut ChaCha8Rn
             let index = log.len() as u64 + 1;
             let prev = log.last().copied().unwrap_or(0);
             let commit = TraceEvent::Commit { index, term: led.into(), by: Some(CommitBy::Count) };
-            if ends.nodes.len() < 2 {
+            // Where nobody ever acknowledged anything, acknowledgements are not traced.
+            let mut lines = traces.iter().flat_map(|trace| &trace.lines);
+            if !lines.any(|(_, line)| matches!(line.event, TraceEvent::Ack { .. })) {
                 return None;
             }
             let durable = TraceEvent::Durable { upto: index };
