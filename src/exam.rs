@@ -12,7 +12,10 @@ pub(crate) fn flags(bug: &str) -> &'static str {
         "readindex-no-noop" => {
             "--nemesis kill --nemesis-interval 700ms --rate 4000 --time-limit 20s"
         }
-        "commit-one-ack" => "--schedule docs/schedules/leader-in-minority.jsonl --time-limit 15s",
+        // What a leader does while it has no majority.
+        "read-local-leader" | "reply-before-commit" | "commit-one-ack" => {
+            "--schedule docs/schedules/leader-in-minority.jsonl --time-limit 15s"
+        }
         // Many doubtful appends, which are sent again.
         "no-dedup" => "--workload append --client-timeout 100ms --time-limit 15s",
         _ => "--time-limit 15s",

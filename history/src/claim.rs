@@ -103,13 +103,13 @@ impl Claim {
             Claim::VoteOnce => "One vote a term",
             Claim::MonotoneTerms => "Terms never go back",
             Claim::CommitRule => "Commit rule",
-            Claim::CommitQuorum => "Commit needs a majority",
+            Claim::CommitQuorum => "Commit by majority",
             Claim::TrueAcks => "Acknowledgements are true",
             Claim::AckNotBeyondDurable => "Acknowledged means durable",
             Claim::TruncateNotCommitted => "Committed entries are not truncated",
             Claim::AcknowledgedSurvive => "Acknowledged entries survive",
             Claim::ReadIndex => "Reads cover what was acknowledged",
-            Claim::Positions => "Positions agree",
+            Claim::Positions => "Positions",
             Claim::Exercised => "The run exercised something",
         }
     }

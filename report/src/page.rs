@@ -68,7 +68,7 @@ pub fn page(recorded: &Recorded, verdict: &RunVerdict) -> Result<String, askama:
     let page = Page {
         name: &recorded.name,
         word: word(verdict.verdict),
-        headline: summary::headline(verdict),
+        headline: summary::gist(verdict),
         facts: facts(recorded),
         replay: recorded.manifest.replay.join(" "),
         rows: rows(verdict),

@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use squall_checker::{Row, RunVerdict, Verdict};
 use squall_history::Claim;
 
+use crate::timeline::cut;
+
 /// How many evidence lines an invalid row shows in the terminal; the report has them all.
 const EVIDENCE: usize = 6;
+/// The longest sentence in the terminal: a list that was read may have thousands of elements.
+const LONGEST: usize = 240;
 
 /// Whether words may be coloured. Colour adds, never carries, meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +35,8 @@ pub fn summary(verdict: &RunVerdict, colour: Colour) -> String {
                 0 => evidence.file.clone(),
                 line => format!("{}:{line}", evidence.file),
             };
-            let _ = writeln!(text, "         {}   {place}", evidence.text);
+            let told = cut(&evidence.text, LONGEST);
+            let _ = writeln!(text, "         {told}   {place}");
         }
         if row.evidence.len() > EVIDENCE {
             let more = row.evidence.len() - EVIDENCE;
@@ -62,7 +67,12 @@ fn write_row(text: &mut String, row: &Row, colour: Colour) {
     };
     let key = row.key.as_ref().map_or_else(String::new, |key| format!(" key {key}"));
     let name = format!("{}{key}", row.claim.name());
-    let _ = writeln!(text, "{}  {name:<24} {}", paint(word, row.verdict, colour), row.summary);
+    let _ = writeln!(
+        text,
+        "{}  {name:<24} {}",
+        paint(word, row.verdict, colour),
+        cut(&row.summary, LONGEST)
+    );
 }
 
 /// Returns a verdict's word, coloured where that is wanted, padded to a column.
@@ -79,8 +89,17 @@ fn paint(word: &str, verdict: Verdict, colour: Colour) -> String {
     }
 }
 
-/// Returns the one sentence that stands above everything.
+/// Returns the one sentence that stands above everything, with the verdict first.
 pub fn headline(verdict: &RunVerdict) -> String {
+    let word = match verdict.verdict {
+        Verdict::NotJudged | Verdict::Unknown => "unknown",
+        decided => decided.name(),
+    };
+    format!("{word}: {}", gist(verdict))
+}
+
+/// Returns what the verdict comes down to.
+pub(crate) fn gist(verdict: &RunVerdict) -> String {
     let broken: Vec<&str> = {
         let mut titles: Vec<&str> = verdict
             .rows
@@ -92,19 +111,18 @@ pub fn headline(verdict: &RunVerdict) -> String {
         titles
     };
     match verdict.verdict {
-        Verdict::Invalid => format!("invalid: {} violated", broken.join(", ")),
+        Verdict::Invalid => format!("{} violated", broken.join(", ")),
         Verdict::Valid => {
             let judged = verdict.rows.iter().filter(|row| row.verdict == Verdict::Valid).count();
             let left = verdict.rows.iter().filter(|row| row.verdict == Verdict::NotJudged).count();
             match left {
-                0 => format!("valid: {judged} checks"),
-                left => format!("valid: {judged} checks, {left} not judged"),
+                0 => format!("{judged} checks"),
+                left => format!("{judged} checks, {left} not judged"),
             }
         }
         Verdict::Unknown | Verdict::NotJudged => {
             let why = verdict.rows.iter().find(|row| row.verdict == Verdict::Unknown);
-            let why = why.map_or("nothing was judged", |row| &row.summary);
-            format!("unknown: {why}")
+            why.map_or("nothing was judged", |row| &row.summary).to_owned()
         }
     }
 }

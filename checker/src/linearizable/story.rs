@@ -1,6 +1,6 @@
 //! Tells a contradiction to people.
 
-use squall_history::{F, Outcome};
+use squall_history::{F, Outcome, Value};
 
 use super::judgement::{Core, CoreOperation};
 use super::shown;
@@ -12,7 +12,7 @@ pub(super) fn tell(operations: Vec<CoreOperation>) -> Core {
 }
 
 fn contradiction(core: &[CoreOperation]) -> String {
-    stale_read(core).unwrap_or_else(|| match core {
+    stale_read(core).or_else(|| doubled(core)).unwrap_or_else(|| match core {
         [only] => format!("{}, which no order allows", sentence(only)),
         _ => format!("no order of these {} operations fits the model and real time", core.len()),
     })
@@ -22,10 +22,9 @@ fn contradiction(core: &[CoreOperation]) -> String {
 fn stale_read(core: &[CoreOperation]) -> Option<String> {
     let read = core.iter().rev().find(|op| op.operation.op.f == F::Read)?;
     let Outcome::Ok(seen) = &read.operation.outcome else { return None };
-    let acknowledged =
-        core.iter().filter(|op| op.operation.op.f == F::Write && op.index != read.index);
-    let over = acknowledged
-        .filter(|op| op.operation.op.value != *seen)
+    let over = core
+        .iter()
+        .filter(|op| leaves(op).is_some_and(|left| left != seen))
         .filter(|op| op.returned.is_some_and(|ret| ret < read.invoked))
         .max_by_key(|op| op.returned)?;
     let later =
@@ -33,13 +32,45 @@ fn stale_read(core: &[CoreOperation]) -> Option<String> {
     let wrote = core.iter().any(|op| writes(op, read));
     (!later).then(|| {
         format!(
-            "read of {} by process {} began after write of {} was acknowledged, and {}",
+            "read of {} by process {} began after {} was acknowledged, and {}",
             shown(seen),
             read.operation.process,
-            shown(&over.operation.op.value),
+            over_phrase(over),
             if wrote || seen.is_nil() { "nobody wrote it again" } else { "nobody wrote it before" },
         )
     })
+}
+
+/// Returns the value that an acknowledged operation leaves behind.
+fn leaves(op: &CoreOperation) -> Option<&Value> {
+    let asked = &op.operation.op;
+    match (&asked.f, &op.operation.outcome) {
+        (F::Write, Outcome::Ok(_)) => Some(&asked.value),
+        (F::Cas, Outcome::Ok(_)) => asked.value.as_pair().map(|(_, to)| to),
+        _ => None,
+    }
+}
+
+fn over_phrase(op: &CoreOperation) -> String {
+    match op.operation.op.f {
+        F::Write => format!("write of {}", shown(&op.operation.op.value)),
+        _ => phrase(op),
+    }
+}
+
+/// Recognises a list that holds an element more often than it was appended: exactly-once is broken.
+fn doubled(core: &[CoreOperation]) -> Option<String> {
+    let read = core.iter().rev().find(|op| op.operation.op.f == F::Read)?;
+    let Outcome::Ok(Value::List(seen)) = &read.operation.outcome else { return None };
+    let appended = core.iter().filter(|op| op.operation.op.f == F::Append);
+    let times = |element: &Value| seen.iter().filter(|one| *one == element).count();
+    let twice = appended.map(|op| &op.operation.op.value).find(|element| times(element) > 1)?;
+    Some(format!(
+        "process {} read a list that holds {} {} times, and it was appended once",
+        read.operation.process,
+        shown(twice),
+        times(twice)
+    ))
 }
 
 /// Returns whether an operation writes what a read saw.
