@@ -13,6 +13,15 @@
 //!   nobody left that value and it was not there: whoever could have left it later would be open still. So the search
 //!   goes back to before that point at once.
 //!
+//! Where it gets stuck, the search goes back some way and tries again in another order, ever further and for ever longer.
+//! What is dead stays dead, so this loses nothing; and since the patience grows without bound, it still ends.
+//!
+//! - *Servability ahead*. The same holds for operations that are not invoked yet, when a value is left: who needs it
+//!   and returns before anybody who leaves it is invoked, would find nobody either.
+//! - *Visits*. Each cas from a value ends a visit of it, and each visit begins with somebody who leaves it. By the return
+//!   of any cas from a value, those who leave it and were invoked must be as many as the cas from it that have returned,
+//!   and as the visits that ended otherwise.
+//!
 //! The most urgent come first, where a change is as urgent as its own return, and as the first return of an open
 //! operation that wants its value. This decides nothing, but finds orders nearly without going back.
 
@@ -155,13 +164,173 @@ struct Search<'a, K: Word> {
     values: Vec<Of>,
     /// For each entry, the last mark before its return where one that leaves what it needs is invoked.
     last_leaver: Vec<u32>,
+    ahead: Ahead,
+    /// The value that the last change took away.
+    left: u32,
     /// Counts the levels, so that what was noted for one is not taken for another's.
     stamp: u32,
     /// Whether there are observers that any value but one satisfies.
     negative: bool,
     steps: u64,
     deepest: u32,
+    restlessness: Restlessness,
     ready: Vec<(u32, u32, u32)>,
+}
+
+/// What lies ahead for each value, by marks of the timeline.
+struct Ahead {
+    /// Where those who leave a value are invoked; one list behind the other, from `first[value]` on.
+    births: Vec<u32>,
+    first: Vec<u32>,
+    /// For each gap between those, the last invocation of an entry that needs the value and returns in the gap, plus one;
+    /// one more gap than births for each value.
+    inside: Vec<u32>,
+    /// Where definite cas from a value return, one list behind the other, from `first_cas[value]` on.
+    cas_returns: Vec<u32>,
+    first_cas: Vec<u32>,
+    /// For each of those, the most visits by which a later one's demand exceeds what was invoked by then.
+    excess: Vec<i32>,
+}
+
+impl Ahead {
+    fn of(entries: &[Entry], acts: &Acts, timeline: &Timeline) -> Ahead {
+        let mut ahead = Ahead::counted(entries, acts);
+        let mut born: Vec<u32> = vec![0; acts.values];
+        let mut returned: Vec<u32> = vec![0; acts.values];
+        for (at, mark) in (0..).zip(&timeline.marks) {
+            match *mark {
+                Mark::Invoke(n) => {
+                    if let Some(value) = acts.of[n as usize].leaves() {
+                        let value = value as usize;
+                        ahead.births[(ahead.first[value] + born[value]) as usize] = at;
+                        born[value] += 1;
+                    }
+                }
+                Mark::Return(n) => {
+                    let act = acts.of[n as usize];
+                    let Some(value) = act.needs().map(|value| value as usize) else { continue };
+                    // Each value before this one has one gap more than it has births.
+                    let gap = ahead.first[value] as usize + value + born[value] as usize;
+                    let inside = &mut ahead.inside[gap];
+                    *inside = (timeline.born[n as usize] + 1).max(*inside);
+                    if let Act::Cas(..) = act {
+                        let place = (ahead.first_cas[value] + returned[value]) as usize;
+                        returned[value] += 1;
+                        ahead.cas_returns[place] = at;
+                        ahead.excess[place] = returned[value] as i32 - born[value] as i32;
+                    }
+                }
+            }
+        }
+        ahead.take_largest_behind();
+        ahead
+    }
+
+    fn counted(entries: &[Entry], acts: &Acts) -> Ahead {
+        let mut first = vec![0; acts.values + 1];
+        let mut first_cas = vec![0; acts.values + 1];
+        for (entry, act) in entries.iter().zip(&acts.of) {
+            if let Some(value) = act.leaves() {
+                first[value as usize + 1] += 1;
+            }
+            if let (Act::Cas(value, _), false) = (*act, entry.is_optional()) {
+                first_cas[value as usize + 1] += 1;
+            }
+        }
+        for value in 0..acts.values {
+            first[value + 1] += first[value];
+            first_cas[value + 1] += first_cas[value];
+        }
+        let (births, cas) = (first[acts.values] as usize, first_cas[acts.values] as usize);
+        Ahead {
+            births: vec![0; births],
+            inside: vec![0; births + acts.values],
+            cas_returns: vec![0; cas],
+            excess: vec![0; cas],
+            first,
+            first_cas,
+        }
+    }
+
+    fn take_largest_behind(&mut self) {
+        for value in 0..self.first.len() - 1 {
+            let of = self.first_cas[value] as usize..self.first_cas[value + 1] as usize;
+            for place in of.rev().skip(1) {
+                self.excess[place] = self.excess[place].max(self.excess[place + 1]);
+            }
+        }
+    }
+
+    /// Returns whether somebody who is invoked from a mark on needs a value and returns before anybody who leaves it is
+    /// invoked.
+    fn needed_before_left(&self, value: u32, at: u32) -> bool {
+        let value = value as usize;
+        let of = self.first[value] as usize..self.first[value + 1] as usize;
+        let born = self.births[of.clone()].partition_point(|birth| *birth < at);
+        self.inside[of.start + value + born] > at
+    }
+
+    /// Returns the most visits by which the demand of cas that return from a mark on exceeds what is invoked by then.
+    fn excess(&self, value: u32, at: u32) -> Option<i32> {
+        let value = value as usize;
+        let of = self.first_cas[value] as usize..self.first_cas[value + 1] as usize;
+        let returned = self.cas_returns[of.clone()].partition_point(|returns| *returns < at);
+        self.excess[of].get(returned).copied()
+    }
+}
+
+/// Decides when the search is stuck, how far it goes back then, and how much the order of what it tries is shaken.
+struct Restlessness {
+    /// How deep it was when it last got further, and at which step it did, or gave up.
+    deepest: u32,
+    since: u64,
+    /// How many steps it tries for.
+    patience: u64,
+    /// How often it gave up since it last got further.
+    rounds: u32,
+    /// By how many events the urgency of a choice is shaken at most.
+    shake: u32,
+    random: u64,
+}
+
+impl Restlessness {
+    const CALM: Restlessness = Restlessness {
+        deepest: 0,
+        since: 0,
+        patience: 150,
+        rounds: 0,
+        shake: 0,
+        random: 0x9e37_79b9_7f4a_7c15,
+    };
+
+    fn is_stuck(&mut self, step: u64, deepest: u32) -> bool {
+        if deepest > self.deepest {
+            let random = self.random;
+            *self = Restlessness { deepest, since: step, random, ..Restlessness::CALM };
+        }
+        step - self.since > self.patience
+    }
+
+    /// Returns how many levels to go back.
+    fn give_up(&mut self, step: u64) -> u32 {
+        let round = self.rounds % 8;
+        self.rounds += 1;
+        self.since = step;
+        self.patience += self.patience / 16;
+        self.shake = 4 << (2 * (self.rounds % 5));
+        (8 << round) + (8 << (self.rounds / 16).min(16))
+    }
+
+    /// Returns a random number of events (xorshift).
+    fn noise(&mut self) -> u32 {
+        if self.shake == 0 {
+            return 0;
+        }
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 33) as u32 % self.shake
+    }
 }
 
 /// What is known of a value.
@@ -176,6 +345,8 @@ struct Of {
     wanted_stamp: u32,
     /// When an open entry that leaves it was last seen.
     leaver_stamp: u32,
+    /// How many visits of it ended with a definite cas, less how many began.
+    visits: i32,
     /// When a write of it, and a cas to it, was last offered.
     write_stamp: u32,
     cas_stamp: u32,
@@ -316,10 +487,13 @@ impl<'a, K: Word> Search<'a, K> {
             optional: Optional::new(entries, &acts.of),
             values,
             last_leaver: last_leavers(acts, timeline),
+            ahead: Ahead::of(entries, acts, timeline),
+            left: 0,
             stamp: 0,
             negative,
             steps: 0,
             deepest: 0,
+            restlessness: Restlessness::CALM,
             ready: Vec::new(),
         }
     }
@@ -332,7 +506,15 @@ impl<'a, K: Word> Search<'a, K> {
                 Some(n) => {
                     self.count().map_err(|why| Stopped { why, deepest: self.deepest })?;
                     self.change(n);
-                    if self.is_known_dead() { self.undo() } else { self.expand() }
+                    if self.is_known_dead() {
+                        self.undo();
+                    } else {
+                        self.expand();
+                    }
+                    let on = !self.finished() && !self.levels.is_empty();
+                    if self.restlessness.is_stuck(self.steps, self.deepest) && on {
+                        self.go_back();
+                    }
                 }
                 None => {
                     self.close();
@@ -371,16 +553,21 @@ impl<'a, K: Word> Search<'a, K> {
             self.linearize(n);
         }
         if let Some(value) = act.leaves() {
-            self.values[value as usize].leavers -= 1;
-            self.value = value;
+            let of = &mut self.values[value as usize];
+            of.leavers -= 1;
+            of.visits -= 1;
+            self.left = std::mem::replace(&mut self.value, value);
         }
         self.observe();
         self.advance();
     }
 
     fn linearize(&mut self, n: u32) {
-        if let Some(value) = self.acts[n as usize].needs() {
-            self.values[value as usize].needers -= 1;
+        let act = self.acts[n as usize];
+        if let Some(value) = act.needs() {
+            let of = &mut self.values[value as usize];
+            of.needers -= 1;
+            of.visits += i32::from(matches!(act, Act::Cas(..)));
         }
         self.done = self.done.with(K::bit(self.timeline.slots[n as usize]));
         self.path.push(n);
@@ -476,7 +663,9 @@ impl<'a, K: Word> Search<'a, K> {
     fn forget(&mut self, n: u32, at: u32) {
         let act = self.acts[n as usize];
         if let Some(value) = act.leaves() {
-            self.values[value as usize].leavers += 1;
+            let of = &mut self.values[value as usize];
+            of.leavers += 1;
+            of.visits += 1;
         }
         if self.entries[n as usize].is_optional() {
             let class = self.optional.class(act);
@@ -484,7 +673,9 @@ impl<'a, K: Word> Search<'a, K> {
             return;
         }
         if let Some(value) = act.needs() {
-            self.values[value as usize].needers += 1;
+            let of = &mut self.values[value as usize];
+            of.needers += 1;
+            of.visits -= i32::from(matches!(act, Act::Cas(..)));
         }
         if self.timeline.born[n as usize] < at {
             let slot = K::bit(self.timeline.slots[n as usize]);
@@ -502,6 +693,20 @@ impl<'a, K: Word> Search<'a, K> {
         self.dead.contains(&self.config())
     }
 
+    /// Goes back some levels, none of which is known to be dead, and tries again in another order.
+    fn go_back(&mut self) {
+        let back = self.restlessness.give_up(self.steps) as usize;
+        let to = self.levels.len().saturating_sub(back).max(1);
+        while self.levels.len() >= to {
+            // The last level's configuration is the current one, unless it has been undone to it already.
+            self.undo();
+            if let Some(level) = self.levels.pop() {
+                self.choices.truncate(level.first as usize);
+            }
+        }
+        self.expand();
+    }
+
     /// Opens a level: collects the changes to try, the most urgent first.
     fn expand(&mut self) {
         let first = self.choices.len() as u32;
@@ -513,8 +718,7 @@ impl<'a, K: Word> Search<'a, K> {
         }
         self.stamp += 1;
         self.note_wants();
-        if let Some(value) = self.missing() {
-            self.jump(value);
+        if self.cut_short() {
             return;
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -594,27 +798,68 @@ impl<'a, K: Word> Search<'a, K> {
         None
     }
 
-    /// Goes back to before the last change that left a value, or to where it was there.
-    fn jump(&mut self, value: u32) {
+    /// Returns whether somebody who is still to be invoked needs the value that was left, and nobody can leave it by then.
+    fn missing_ahead(&self) -> bool {
+        let left = self.values[self.left as usize];
+        let gone = self.left != self.value && left.leaver_stamp != self.stamp;
+        gone && self.ahead.needed_before_left(self.left, self.at)
+    }
+
+    /// Returns whether the value that was left last can no longer be visited as often as cas from it demand.
+    fn exceeded(&self) -> bool {
+        let visits = self.values[self.left as usize].visits + i32::from(self.left == self.value);
+        let excess = self.ahead.excess(self.left, self.at);
+        excess.is_some_and(|excess| excess > visits)
+    }
+
+    /// Goes back if nothing can come of this configuration, as far as nothing could.
+    fn cut_short(&mut self) -> bool {
+        if let Some(value) = self.missing() {
+            self.jump(|search, level, took| {
+                level.value == value || search.acts[took as usize].leaves() == Some(value)
+            });
+            return true;
+        }
+        let left = self.left;
+        if self.missing_ahead() {
+            // Where the value was there it had to be left before the one who needs it was invoked.
+            self.jump(|search, _, took| search.acts[took as usize].leaves() == Some(left));
+            return true;
+        }
+        if self.exceeded() {
+            // Only a visit that ended otherwise than with a definite cas brought this about.
+            self.jump(|search, level, took| {
+                let ended = search.acts[took as usize].needs() == Some(left)
+                    && !search.entries[took as usize].is_optional();
+                level.value == left && !ended
+            });
+            return true;
+        }
+        false
+    }
+
+    /// Closes levels, back to the last one whose change may have been the mistake.
+    fn jump(&mut self, mistaken: impl Fn(&Self, Level, u32) -> bool) {
         loop {
             self.close();
             self.undo();
-            let Some(level) = self.levels.last() else { return };
-            let took = self.choices[level.next as usize - 1];
-            if level.value == value || self.acts[took as usize].leaves() == Some(value) {
+            let Some(level) = self.levels.last().copied() else { return };
+            if mistaken(self, level, self.choices[level.next as usize - 1]) {
                 return;
             }
         }
     }
 
-    fn collect(&self, ready: &mut Vec<(u32, u32, u32)>) {
+    fn collect(&mut self, ready: &mut Vec<(u32, u32, u32)>) {
         let mut left = self.open;
         while let Some(slot) = left.lowest() {
             left = left.without(K::bit(slot));
             let n = self.table[slot as usize];
             let ret = self.entries[n as usize].ret;
             if let Some(value) = self.leads_to(self.acts[n as usize]) {
-                ready.push((self.wanted(value).unwrap_or(NEVER).min(ret), ret, n));
+                let visits = self.acts[n as usize].needs().is_some();
+                let urgent = if visits { 0 } else { self.wanted(value).unwrap_or(NEVER).min(ret) };
+                ready.push((urgent.saturating_add(self.restlessness.noise()), ret, n));
             }
         }
         for class in 0..self.optional.acts.len() {
