@@ -168,6 +168,28 @@ fn a_storm_over_the_correct_raft_is_valid_and_can_be_judged_again() {
 }
 
 #[test]
+fn without_flags_the_results_are_below_the_folder_in_which_it_was_typed() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let output = squall()
+        .args(["test", "--time-limit", "3s", "--nemesis", "none", "--seed", "2", "--json"])
+        .current_dir(folder.path())
+        .output()
+        .expect("squall starts");
+    assert_eq!(output.status.code(), Some(VALID), "{}", String::from_utf8_lossy(&output.stderr));
+    let verdict: RunVerdict = serde_json::from_slice(&output.stdout).expect("--json is a verdict");
+    assert_eq!(verdict.verdict, Verdict::Valid);
+    let output = squall()
+        .args(["check", "results/latest"])
+        .current_dir(folder.path())
+        .output()
+        .expect("squall starts");
+    assert_eq!(output.status.code(), Some(VALID));
+}
+
+#[test]
 fn appends_under_a_storm_take_effect_exactly_once() {
     if !can_run() {
         return;

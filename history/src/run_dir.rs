@@ -53,6 +53,8 @@ impl RunDir {
             n += 1;
             root = results.join(format!("{name}-{n}"));
         }
+        // Absolute, because nodes are started elsewhere and are told where their traces go.
+        let root = root.canonicalize().map_err(failed("find", &root))?;
         let run = RunDir { root };
         for dir in [run.trace_dir(), run.root.join("nodes")] {
             fs::create_dir(&dir).map_err(failed("create", &dir))?;
