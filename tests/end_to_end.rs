@@ -367,7 +367,7 @@ fn nothing_survives_a_harness_that_is_killed_at_any_moment() {
 }
 
 #[test]
-fn ctrl_c_heals_stops_and_judges_what_there_is() {
+fn a_run_that_is_told_to_end_heals_stops_and_judges_what_there_is() {
     if !can_run() {
         return;
     }
@@ -385,7 +385,8 @@ fn ctrl_c_heals_stops_and_judges_what_there_is() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).expect("a process id"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("the run is our child");
+    // Not SIGINT, which a background job of a script ignores, and squall then does too.
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("the run is our child");
     let status = run.wait().expect("the run is our child");
     let json = std::fs::read(results.path().join("latest/run.json")).expect("run.json");
     let manifest: Manifest = serde_json::from_slice(&json).expect("run.json is a manifest");
