@@ -13,6 +13,7 @@ mod inside;
 mod outside;
 mod server;
 
+use nix::sys::signal::{SigHandler, Signal};
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
@@ -25,6 +26,10 @@ const NOBODY: u32 = 65_534;
 const WITHIN: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
+    // A background job of a script ignores interrupts, and its children would too: the case that sends one would wait.
+    // SAFETY: no handler is installed, and no thread was started yet.
+    unsafe { nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigDfl) }
+        .expect("the default action can always be had");
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
