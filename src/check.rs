@@ -5,9 +5,7 @@ use std::io::{BufReader, IsTerminal};
 use std::str::FromStr;
 
 use anyhow::Context;
-use squall_checker::{
-    Budget, FailedCas, ModelKind, NilRead, Reading, Row, RunVerdict, judge, raft, stats,
-};
+use squall_checker::{Budget, ModelKind, Reading, Row, RunVerdict, judge, raft, stats};
 use squall_history::schedule::{self, Timeline};
 use squall_history::{Format, History, Manifest, RunDir, State, formats, trace};
 
@@ -58,7 +56,8 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let model = ModelKind::from_str(workload.model).map_err(Failure::harness)?;
     let budget = budget(judging);
 
-    let mut rows = judge(&read.history, model, &Reading::default(), &budget).rows("history.jsonl");
+    let mut rows = judge(&read.history, model, &Format::Squall.default_reading(), &budget)
+        .rows("history.jsonl");
     rows.extend(raft_rows(run, &manifest, &read.history)?);
     let thresholds = stats::Thresholds::default();
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));
@@ -136,28 +135,12 @@ fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
 
 /// Returns the reading that a format's recorders mean, unless the user says otherwise.
 fn reading(args: &CheckArgs, format: Format) -> Result<Reading, Failure> {
-    let mut reading = Reading::default();
-    if !format.observes_failed_cas() {
-        reading.failed_cas = FailedCas::Dropped;
-    }
-    if !format.nil_read_is_absent() {
-        reading.nil_read = NilRead::Unknown;
-    }
+    let mut reading = format.default_reading();
     if let Some(word) = &args.failed_cas {
-        reading.failed_cas = match word.as_str() {
-            "observation" => FailedCas::Observation,
-            "dropped" => FailedCas::Dropped,
-            _ => {
-                return Err(Failure::unknown("--failed-cas", word, ["observation", "dropped"]));
-            }
-        };
+        reading.failed_cas = word.parse().map_err(Failure::bad_input)?;
     }
     if let Some(word) = &args.nil_read {
-        reading.nil_read = match word.as_str() {
-            "absent" => NilRead::Absent,
-            "unknown" => NilRead::Unknown,
-            _ => return Err(Failure::unknown("--nil-read", word, ["absent", "unknown"])),
-        };
+        reading.nil_read = word.parse().map_err(Failure::bad_input)?;
     }
     Ok(reading)
 }

@@ -595,7 +595,7 @@ fn scramble(items: &[Value], random: &mut impl Rng) -> Vec<Value> {
 }
 
 /// Swaps two neighbours of different processes; their times stay where they were.
-fn swap(events: &mut [Event], n: usize) {
+pub(crate) fn swap(events: &mut [Event], n: usize) {
     if events[n - 1].process() == events[n].process() {
         return;
     }

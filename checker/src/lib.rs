@@ -1,6 +1,7 @@
 //! Verdicts on histories: pure functions, and strangers to the system under test.
 #![warn(missing_docs)]
 
+pub mod adversary;
 mod brute;
 mod budget;
 pub mod generate;

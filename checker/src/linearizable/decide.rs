@@ -7,13 +7,14 @@ use super::judgement::{Core, CoreOperation, Finding, KeyJudgement};
 use super::minimise::{Leave, Relaxing};
 use super::part::{Entry, NEVER};
 use super::queue::Discipline;
+use super::register::search::PATIENCE;
 use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
 use super::space::{Classes, Interned, Space};
 use super::{counter, list_append, lock, product, queue, set, story};
 use crate::budget::Meter;
 use crate::model::{Seeded, keys_of};
-use crate::{Call, Model, ModelKind};
+use crate::{Call, Model, ModelKind, Verdict};
 
 /// The search that knows registers.
 const REGISTER_SEARCH: &str = "register search";
@@ -191,7 +192,7 @@ fn as_register(question: &Question<'_>) -> Settled {
         zones::Zones::Order(order) => Answer::Order(order),
         zones::Zones::Contradiction(members) => contradiction(question, members),
         zones::Zones::Unsure => {
-            let found = register::search::search(question.entries, &acts, question.meter);
+            let found = register::search::search(question.entries, &acts, question.meter, PATIENCE);
             let answer = match found {
                 None => return unsure(),
                 Some(Ok(Found::Nothing { .. })) => Answer::Impossible(shortest_prefix(question)),
@@ -209,7 +210,7 @@ fn shortest_prefix(question: &Question<'_>) -> Vec<Relaxed> {
     let impossible = |mark: usize| {
         let cut = cut_after(question.entries, marks[mark]);
         let acts = register::Acts::new(question.operations, &cut, question.initial);
-        let found = register::search::search(&cut, &acts, question.meter);
+        let found = register::search::search(&cut, &acts, question.meter, PATIENCE);
         matches!(found, Some(Ok(Found::Nothing { .. })))
     };
     let (mut possible, mut last) = (0, marks.len().saturating_sub(1));
@@ -296,6 +297,31 @@ fn run<M: Model>(
     (found, space.states())
 }
 
+/// Asks every engine that may be asked, whatever the first would say.
+pub(crate) fn second_opinions<M: Model>(
+    model: &M,
+    question: &Question<'_>,
+) -> Vec<(&'static str, Verdict)> {
+    let entries = question.entries;
+    let said = |found: Result<Found, Stopped>| match found {
+        Ok(Found::Order(_)) => Verdict::Valid,
+        Ok(Found::Nothing { .. }) => Verdict::Invalid,
+        Err(_) => Verdict::Unknown,
+    };
+    let general = run(question.operations, model, entries, question.meter).0;
+    let mut opinions = vec![("search", said(general))];
+    if Leave::of(question) == Leave::Unneeded {
+        let acts = register::Acts::new(question.operations, entries, question.initial);
+        for (name, patience) in
+            [("patient register search", 1 << 40), ("impatient register search", 1)]
+        {
+            let found = register::search::search(entries, &acts, question.meter, patience);
+            opinions.extend(found.map(|found| (name, said(found))));
+        }
+    }
+    opinions
+}
+
 fn how_far(entries: &[Entry], stopped: Stopped) -> String {
     let marks: usize = entries.iter().map(|entry| if entry.is_optional() { 1 } else { 2 }).sum();
     let percent = 100 * stopped.deepest as usize / marks.max(1);
@@ -332,7 +358,7 @@ impl<'a, M: Model> Trials<'a, M> {
             (0..).zip(trial).map(|(n, relaxed)| Entry { op: n, ..relaxed.entry }).collect();
         let by_register = self.register.then(|| {
             let acts = register::Acts::new(&operations, &entries, question.initial);
-            register::search::search(&entries, &acts, question.meter)
+            register::search::search(&entries, &acts, question.meter, PATIENCE)
         });
         let found = by_register
             .flatten()

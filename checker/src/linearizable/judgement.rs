@@ -8,10 +8,10 @@ use squall_history::{Claim, F, History, Key, Operation, Outcome};
 use super::core::Relaxed;
 use super::part::{NEVER, constrains};
 use super::positions::Positions;
-use super::reading::Reading;
 use super::{story, worst};
 use crate::budget::Meter;
 use crate::{Evidence, Row, Source, Verdict};
+use squall_history::Reading;
 
 /// The judgement on a history.
 #[derive(Clone, Debug)]

@@ -15,7 +15,6 @@ mod minimise;
 mod positions;
 mod product;
 mod queue;
-mod reading;
 mod register;
 mod search;
 mod set;
@@ -33,7 +32,7 @@ use crate::{Model, ModelKind, Verdict};
 
 pub use judgement::{Core, CoreOperation, Coverage, Finding, Judgement, KeyJudgement};
 pub use positions::Positions;
-pub use reading::{FailedCas, NilRead, Reading};
+pub use squall_history::{FailedCas, NilRead, Reading};
 
 use decide::{Decided, Question, Rules};
 use part::Part;
@@ -138,6 +137,34 @@ fn decide_all<M: Model>(
     decided.sort_by_key(|(n, _)| *n);
     let key = |part: &Part| part.key.clone();
     decided.into_iter().map(|(n, decided)| decided.judgement(key(&parts[n]))).collect()
+}
+
+/// Judges with engines that need not have been asked, for the adversary: the general search, and the search that knows
+/// registers, impatient as it never is otherwise.
+pub(crate) fn second_opinions(
+    history: &History,
+    kind: ModelKind,
+    reading: &Reading,
+) -> Vec<(&'static str, Verdict)> {
+    let meter = Budget::unlimited().start();
+    let model = Seeded { kind, initial: &reading.initial };
+    let parts = part::split(history, reading, model.keys_are_independent());
+    let initial = &reading.initial;
+    let rules = Rules::Builtin(kind);
+    let mut opinions = Vec::new();
+    for part in &parts {
+        let (operations, entries) = (history.operations(), &part.entries[..]);
+        let question = Question { operations, entries, rules, initial, meter: &meter };
+        opinions.extend(decide::second_opinions(&model, &question));
+    }
+    let mut worst: Vec<(&'static str, Verdict)> = Vec::new();
+    for (engine, verdict) in opinions {
+        match worst.iter_mut().find(|(known, _)| *known == engine) {
+            Some((_, known)) => *known = known.worst(verdict),
+            None => worst.push((engine, verdict)),
+        }
+    }
+    worst
 }
 
 /// Returns the verdict of several.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use squall_history::{F, History, Key, Operation, Outcome, Request};
 
-use super::reading::{FailedCas, NilRead, Reading};
+use squall_history::{FailedCas, NilRead, Reading};
 
 /// The return of an operation that may take effect at any later time, or never.
 pub(crate) const NEVER: u32 = u32::MAX;

@@ -15,10 +15,10 @@ use super::core::Relaxed;
 use super::decide::{Question, Rules, decide};
 use super::judgement::{CoreOperation, Finding};
 use super::part::{Entry, NEVER, Part, split};
-use super::reading::Reading;
 use super::story;
 use crate::budget::Meter;
 use crate::{Call, Evidence, Model, Row, Verdict};
+use squall_history::Reading;
 
 /// Whether reported positions agree with real time and with the model.
 #[derive(Clone, Debug)]

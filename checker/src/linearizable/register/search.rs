@@ -104,16 +104,20 @@ impl Word for u128 {
 /// The widest history that this search can take.
 const WIDEST: usize = 128;
 
+/// How many steps the search tries without getting further before it goes back, at first.
+pub(crate) const PATIENCE: u64 = 150;
+
 /// Searches for an order of the entries of a register; nothing where too many are open at once.
 pub(crate) fn search(
     entries: &[Entry],
     acts: &Acts,
     meter: &Meter,
+    patience: u64,
 ) -> Option<Result<Found, Stopped>> {
     let timeline = Timeline::of(entries);
     match timeline.width {
-        0..=64 => Some(Search::<u64>::new(entries, acts, &timeline, meter).run()),
-        65..=WIDEST => Some(Search::<u128>::new(entries, acts, &timeline, meter).run()),
+        0..=64 => Some(Search::<u64>::new(entries, acts, &timeline, meter).run(patience)),
+        65..=WIDEST => Some(Search::<u128>::new(entries, acts, &timeline, meter).run(patience)),
         _ => None,
     }
 }
@@ -284,7 +288,8 @@ struct Restlessness {
     /// How deep it was when it last got further, and at which step it did, or gave up.
     deepest: u32,
     since: u64,
-    /// How many steps it tries for.
+    /// How many steps it tries for: after it got further, and now.
+    calm: u64,
     patience: u64,
     /// How often it gave up since it last got further.
     rounds: u32,
@@ -294,19 +299,15 @@ struct Restlessness {
 }
 
 impl Restlessness {
-    const CALM: Restlessness = Restlessness {
-        deepest: 0,
-        since: 0,
-        patience: 150,
-        rounds: 0,
-        shake: 0,
-        random: 0x9e37_79b9_7f4a_7c15,
-    };
+    fn calm(patience: u64) -> Restlessness {
+        let random = 0x9e37_79b9_7f4a_7c15;
+        Restlessness { deepest: 0, since: 0, calm: patience, patience, rounds: 0, shake: 0, random }
+    }
 
     fn is_stuck(&mut self, step: u64, deepest: u32) -> bool {
         if deepest > self.deepest {
             let random = self.random;
-            *self = Restlessness { deepest, since: step, random, ..Restlessness::CALM };
+            *self = Restlessness { deepest, since: step, random, ..Restlessness::calm(self.calm) };
         }
         step - self.since > self.patience
     }
@@ -316,7 +317,7 @@ impl Restlessness {
         let round = self.rounds % 8;
         self.rounds += 1;
         self.since = step;
-        self.patience += self.patience / 16;
+        self.patience += self.patience / 16 + 1;
         self.shake = 4 << (2 * (self.rounds % 5));
         (8 << round) + (8 << (self.rounds / 16).min(16))
     }
@@ -493,12 +494,13 @@ impl<'a, K: Word> Search<'a, K> {
             negative,
             steps: 0,
             deepest: 0,
-            restlessness: Restlessness::CALM,
+            restlessness: Restlessness::calm(PATIENCE),
             ready: Vec::new(),
         }
     }
 
-    fn run(mut self) -> Result<Found, Stopped> {
+    fn run(mut self, patience: u64) -> Result<Found, Stopped> {
+        self.restlessness = Restlessness::calm(patience);
         self.advance();
         self.expand();
         while !self.finished() {
