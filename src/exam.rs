@@ -12,8 +12,8 @@ pub(crate) fn flags(bug: &str) -> &'static str {
         "readindex-no-noop" => {
             "--nemesis kill --nemesis-interval 700ms --rate 4000 --time-limit 20s"
         }
-        // What a leader does while it has no majority.
-        "read-local-leader" | "reply-before-commit" | "commit-one-ack" => {
+        // What a leader does while it has no majority, and what becomes of its entries.
+        "read-local-leader" | "reply-before-commit" | "commit-one-ack" | "commit-past-match" => {
             "--schedule docs/schedules/leader-in-minority.jsonl --time-limit 15s"
         }
         // Many doubtful appends, which are sent again.
