@@ -16,6 +16,8 @@ pub(crate) fn flags(bug: &str) -> &'static str {
         "read-local-leader" | "reply-before-commit" | "commit-one-ack" | "commit-past-match" => {
             "--schedule docs/schedules/leader-in-minority.jsonl --time-limit 15s"
         }
+        // A follower that missed entries comes back with a higher term.
+        "no-uptodate-check" => "--schedule docs/schedules/stale-candidate.jsonl --time-limit 15s",
         // Many doubtful appends, which are sent again.
         "no-dedup" => "--workload append --client-timeout 100ms --time-limit 15s",
         _ => "--time-limit 15s",
