@@ -1,3 +1,5 @@
+//! Foreign histories: each form, each mistake, and where it is told.
+
 use std::path::Path;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The history file against every cut, flip and oddity.
+
 use super::*;
 use crate::{Event, F, HistoryBuilder, Key, Nanos, NodeName, Op, Process, Reason, Request, Value};
 
