@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Test(Box<TestArgs>),
     /// Judge again: a run directory, or a bare history file
     Check(CheckArgs),
+    /// Many storms from one file: floors, canaries, causes; resumable, in shards
+    Campaign(CampaignArgs),
+    /// Run a recorded run again, and say how often it shows the same
+    Replay(ReplayArgs),
     /// Write report.html of a run again
     Report(ReportArgs),
     /// Say what there is: workloads, faults, checks, systems, bugs
@@ -133,6 +137,10 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub test_count: u32,
 
+    /// End with the process that started this one, however it ends
+    #[arg(long, hide = true)]
+    pub die_with_parent: bool,
+
     #[command(flatten)]
     pub judging: JudgingArgs,
 }
@@ -177,6 +185,90 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub judging: JudgingArgs,
+}
+
+/// Flags of `squall campaign`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CampaignArgs {
+    /// The campaign's file (squall campaign --init prints one)
+    #[arg(value_name = "FILE.toml")]
+    pub file: Option<PathBuf>,
+
+    /// A campaign that comes with squall: smoke (2 min), ci (10 min), nightly (8 h)
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    pub preset: Option<String>,
+
+    /// Print a commented file on stdout, and do nothing
+    #[arg(long)]
+    pub init: bool,
+
+    /// Go on with a campaign that was stopped or killed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "preset", "seed", "shard", "bug"])]
+    pub resume: Option<PathBuf>,
+
+    /// Do one part of the storms, such as 3/16
+    #[arg(long, value_name = "N/OF")]
+    pub shard: Option<String>,
+
+    /// Seed of the whole campaign [default: the file's, else from the clock]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// How long, instead of the file's budget
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub time: Option<Duration>,
+
+    /// How many runs at once [default: the file's, else one a core; fewer while the machine is starved]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Plant a bug in every storm of the reference
+    #[arg(long, value_name = "NAME")]
+    pub bug: Option<String>,
+
+    /// Signatures that are known, each with a reason and an expiry [default: known.toml, where there is one]
+    #[arg(long, value_name = "FILE.toml")]
+    pub known: Option<PathBuf>,
+
+    /// How often a storm that failed in a new way is repeated
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub confirm: u32,
+
+    /// How many failing runs of one signature are kept whole; valid ones are kept as a line of campaign.jsonl
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub keep: u64,
+
+    /// Where campaigns are kept
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// Print the summary as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+
+    /// Run a canary without its bug, to see that its absence is told
+    #[arg(long, value_name = "BUG", hide = true)]
+    pub disable_canary: Option<String>,
+}
+
+/// Flags of `squall replay`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A run directory
+    #[arg(value_name = "RUN", default_value = "results/latest")]
+    pub run: PathBuf,
+
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub times: u32,
+
+    /// Where the repetitions are kept [default: replay/ beside the run]
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
+
+    /// Print the outcome as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `squall report`.

@@ -1,9 +1,11 @@
 //! What the process says to the shell that started it.
 
+use serde::{Deserialize, Serialize};
 use squall_checker::Verdict;
 
 /// The exit codes of every command. `squall help exit-codes` prints [`HELP`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum ExitCode {
     /// Every judged property holds.
     Valid,

@@ -1,6 +1,8 @@
 //! `squall`: parse, dispatch, map the outcome to an exit code.
 
+mod campaign;
 mod check;
+mod child;
 mod cli;
 mod clock;
 mod doctor;
@@ -11,8 +13,10 @@ mod failure;
 mod help;
 mod list;
 mod output;
+mod parent;
 mod progress;
 mod recorder;
+mod replay;
 mod report;
 mod run;
 mod spec;
@@ -52,6 +56,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Test(args) => test::test(&args),
         Command::Check(args) => check::command(&args),
+        Command::Campaign(args) => campaign::command(&args),
+        Command::Replay(args) => replay::command(&args),
         Command::Report(args) => report::command(&args),
         Command::List(args) => list::list(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -125,7 +125,10 @@ fn bug(name: Option<&str>) -> Result<Option<String>, Failure> {
     Ok(Some(name.to_owned()))
 }
 
-fn known_bug(name: &str) -> Result<&'static squall_raft_node::planted::Planted, Failure> {
+/// Returns the bug of this name.
+pub(crate) fn known_bug(
+    name: &str,
+) -> Result<&'static squall_raft_node::planted::Planted, Failure> {
     let bugs = squall_raft_node::planted::all();
     bugs.iter()
         .find(|bug| bug.name == name)
@@ -153,7 +156,7 @@ fn settings(args: &TestArgs) -> Result<Vec<(String, String)>, Failure> {
 }
 
 /// A seed that people can type.
-fn seed_of_now() -> u64 {
+pub(crate) fn seed_of_now() -> u64 {
     let nanos = jiff::Timestamp::now().as_nanosecond();
     (nanos / 1000).rem_euclid(1_000_000_007) as u64
 }

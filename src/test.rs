@@ -16,6 +16,9 @@ use crate::{check, run};
 
 /// Runs once, or as often as `--test-count` says.
 pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
+    if args.die_with_parent {
+        crate::parent::die_with_it()?;
+    }
     // Bad arguments are told before anything is made.
     let spec = RunSpec::resolve(args)?;
     if args.test_count > 1 {
@@ -136,13 +139,30 @@ fn one_of_many(args: impl Iterator<Item = String>, seed: u64) -> Vec<String> {
 /// Returns the command line that runs the same again.
 pub(crate) fn replay(spec: &RunSpec) -> Vec<String> {
     let mut replay = vec!["squall".to_owned()];
-    replay.extend(one_of_many(std::env::args().skip(1), spec.seed));
+    replay.extend(one_of_many(without_place(std::env::args().skip(1)), spec.seed));
     replay
+}
+
+/// Returns arguments without those that say where results go and who started the run.
+fn without_place(args: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut place_follows = false;
+    args.filter(move |arg| {
+        let place = std::mem::take(&mut place_follows);
+        place_follows = arg == "--results";
+        !(place || place_follows || arg.starts_with("--results=") || arg == "--die-with-parent")
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::one_of_many;
+    use super::{one_of_many, without_place};
+
+    #[test]
+    fn a_replay_goes_where_the_next_user_wants_it() {
+        let args = ["test", "--results", "x", "--nodes=3", "--results=y", "--die-with-parent"];
+        let kept: Vec<String> = without_place(args.into_iter().map(str::to_owned)).collect();
+        assert_eq!(kept, ["test", "--nodes=3"]);
+    }
 
     #[test]
     fn one_of_many_runs_keeps_all_flags_but_count_and_seed() {

@@ -8,6 +8,7 @@ pub mod generate;
 mod linearizable;
 mod model;
 pub mod raft;
+mod signature;
 pub mod stats;
 mod verdict;
 mod verify;
@@ -19,5 +20,6 @@ pub use linearizable::{
     Reading, check, judge,
 };
 pub use model::{Call, Model, ModelKind, UnknownModel};
+pub use signature::Signature;
 pub use verdict::{Evidence, Row, RunVerdict, Source, Verdict};
 pub use verify::{Flaw, Replayed, verify, verify_model};

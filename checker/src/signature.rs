@@ -1,0 +1,188 @@
+//! Signatures: a fingerprint of what broke, the same in each run that breaks in the same way.
+//!
+//! Two hundred failures of a night have a handful of causes. A signature names the property and the shape of the
+//! contradiction: the sentence without the numbers, nodes and values of this one run. Rows that follow from the first bad
+//! event of their run are folded under its signature, since a lost entry breaks half a dozen properties one after another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use squall_history::Claim;
+
+use crate::{Row, RunVerdict, Verdict};
+
+/// What broke, comparable between runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Signature {
+    /// The property and a hash of the shape: `commit-rule-5f0c19ab`.
+    pub id: String,
+    /// The property.
+    pub claim: Claim,
+    /// The sentence of the run that showed it, with its numbers.
+    pub says: String,
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+impl RunVerdict {
+    /// Returns the signatures of what broke: the first bad event's, then those that it does not explain.
+    pub fn signatures(&self) -> Vec<Signature> {
+        let Some(first) = self.first_bad() else { return Vec::new() };
+        let mut found = vec![signature(first)];
+        let invalid = self.rows.iter().filter(|row| row.verdict == Verdict::Invalid);
+        for row in invalid.filter(|row| !explains(first.claim, row.claim)) {
+            let other = signature(row);
+            if found.iter().all(|known| known.id != other.id) {
+                found.push(other);
+            }
+        }
+        found
+    }
+}
+
+fn signature(row: &Row) -> Signature {
+    let shape = shape(&row.summary);
+    let id = format!("{}-{:08x}", row.claim.name(), crc32c::crc32c(shape.as_bytes()));
+    Signature { id, claim: row.claim, says: row.summary.clone() }
+}
+
+/// Whether a broken `cause` is reason enough for a broken `effect` that came to light later.
+///
+/// Raft's promises build on each other (paper §5.4.3 proves each from those before it), so a rule of one server that is
+/// broken explains the promise of the cluster that rests on it, and that explains what a client sees; never the reverse.
+fn explains(cause: Claim, effect: Claim) -> bool {
+    cause != effect && depth(cause) < depth(effect)
+}
+
+/// How far a property is from the rules of one server: what lies deeper rests on what lies above.
+fn depth(claim: Claim) -> u8 {
+    match claim {
+        Claim::VoteOnce
+        | Claim::MonotoneTerms
+        | Claim::AckNotBeyondDurable
+        | Claim::LeaderAppendOnly
+        | Claim::TrueAcks
+        | Claim::CommitRule
+        | Claim::CommitQuorum
+        | Claim::ReadIndex => 0,
+        Claim::ElectionSafety => 1,
+        Claim::LogMatching => 2,
+        Claim::LeaderCompleteness | Claim::TruncateNotCommitted => 3,
+        Claim::StateMachineSafety | Claim::AcknowledgedSurvive => 4,
+        Claim::Positions | Claim::Linearizable => 5,
+        Claim::Exercised => 6,
+    }
+}
+
+/// Returns a sentence without what belongs to one run: numbers, names of nodes, quoted values, how often it came again.
+fn shape(summary: &str) -> String {
+    let once = summary.rsplit_once(" (and ").map_or(summary, |(before, _)| before);
+    let mut shape = String::new();
+    for word in once.split_whitespace() {
+        let blank: String = if word.contains(|c: char| c.is_ascii_digit()) {
+            blanked(word)
+        } else {
+            word.to_owned()
+        };
+        // A list of any length has one shape: `n1, n2 and n3` is `# # and #`.
+        let repeated = blank.contains('#') && shape.ends_with(&format!(" {blank} "));
+        if !repeated {
+            shape.push_str(&blank);
+            shape.push(' ');
+        }
+    }
+    shape
+}
+
+/// Replaces each run of letters and digits that has a digit: `118@4,` becomes `#@#,`.
+fn blanked(word: &str) -> String {
+    let mut blank = String::new();
+    let mut run = String::new();
+    let flush = |run: &mut String, blank: &mut String| {
+        let number = run.contains(|c: char| c.is_ascii_digit());
+        blank.push_str(if number { "#" } else { run.as_str() });
+        run.clear();
+    };
+    for c in word.chars() {
+        if c.is_alphanumeric() || c == '.' || c == '-' {
+            run.push(c);
+        } else {
+            flush(&mut run, &mut blank);
+            blank.push(c);
+        }
+    }
+    flush(&mut run, &mut blank);
+    blank
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Evidence, Source};
+    use squall_history::Nanos;
+
+    fn broken(claim: Claim, says: &str, time: u64) -> Row {
+        let mut row = Row::new(claim, Verdict::Invalid, "test", says);
+        row.evidence.push(Evidence {
+            text: String::new(),
+            file: "trace/n1.0.jsonl".into(),
+            line: 1,
+            time: Some(Nanos(time)),
+            source: Source::Reported,
+        });
+        row
+    }
+
+    fn ids(rows: Vec<Row>) -> Vec<Claim> {
+        let verdict = RunVerdict::of(rows, Vec::new());
+        verdict.signatures().into_iter().map(|signature| signature.claim).collect()
+    }
+
+    #[test]
+    fn the_numbers_of_a_run_are_not_part_of_its_signature() {
+        let one =
+            signature(&broken(Claim::CommitRule, "n1 committed 118@4 by counting in term 5", 1));
+        let other = "n3 committed 7@2 by counting in term 9 (and 12 more times)";
+        let other = signature(&broken(Claim::CommitRule, other, 1));
+        assert_eq!(one.id, other.id);
+        assert!(one.id.starts_with("commit-rule-"), "{one}");
+    }
+
+    #[test]
+    fn another_sentence_or_another_property_is_another_signature() {
+        let id = |claim, says| signature(&broken(claim, says, 1)).id;
+        let lost = id(Claim::Linearizable, "read of 4 saw nothing");
+        assert_ne!(lost, id(Claim::Linearizable, "read of 4 saw an older value"));
+        assert_ne!(lost, id(Claim::Positions, "read of 4 saw nothing"));
+    }
+
+    #[test]
+    fn what_follows_from_the_first_bad_event_is_folded_under_it() {
+        let rows = vec![
+            broken(Claim::Linearizable, "a lost write", 90),
+            broken(Claim::LeaderCompleteness, "n2 lacks 7@3", 50),
+            broken(Claim::CommitRule, "n1 committed 7@3 in term 4", 40),
+        ];
+        assert_eq!(ids(rows), [Claim::CommitRule]);
+    }
+
+    #[test]
+    fn what_the_first_bad_event_cannot_explain_keeps_its_own_signature() {
+        let rows = vec![
+            broken(Claim::Linearizable, "a stale read", 10),
+            broken(Claim::VoteOnce, "n1 voted twice in term 4", 50),
+            broken(Claim::ElectionSafety, "n1 and n2 led term 4", 60),
+        ];
+        assert_eq!(ids(rows), [Claim::Linearizable, Claim::ElectionSafety, Claim::VoteOnce]);
+    }
+
+    #[test]
+    fn a_run_without_a_violation_has_no_signature() {
+        let unknown = Row::new(Claim::Linearizable, Verdict::Unknown, "test", "out of time");
+        assert_eq!(ids(vec![unknown]), []);
+    }
+}
