@@ -1,13 +1,13 @@
 //! Signatures: a fingerprint of what broke, the same in each run that breaks in the same way.
 //!
 //! Two hundred failures of a night have a handful of causes. A signature names the property and the shape of the
-//! contradiction: the sentence without the numbers, nodes and values of this one run. Rows that follow from the first bad
-//! event of their run are folded under its signature, since a lost entry breaks half a dozen properties one after another.
+//! contradiction: the sentence without the numbers, nodes and values of this one run. Rows that another broken property of
+//! their run explains are folded under it, since one lost entry breaks half a dozen promises one after another.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use squall_history::Claim;
+use squall_history::{Claim, Nanos};
 
 use crate::{Row, RunVerdict, Verdict};
 
@@ -29,19 +29,25 @@ impl fmt::Display for Signature {
 }
 
 impl RunVerdict {
-    /// Returns the signatures of what broke: the first bad event's, then those that it does not explain.
+    /// Returns the signatures of what broke and is not explained by anything else that broke, in the order of time.
     pub fn signatures(&self) -> Vec<Signature> {
-        let Some(first) = self.first_bad() else { return Vec::new() };
-        let mut found = vec![signature(first)];
-        let invalid = self.rows.iter().filter(|row| row.verdict == Verdict::Invalid);
-        for row in invalid.filter(|row| !explains(first.claim, row.claim)) {
-            let other = signature(row);
-            if found.iter().all(|known| known.id != other.id) {
-                found.push(other);
+        let mut broken: Vec<&Row> =
+            self.rows.iter().filter(|row| row.verdict == Verdict::Invalid).collect();
+        broken.sort_by_key(|row| times(row).max());
+        let mut found: Vec<Signature> = Vec::new();
+        for row in &broken {
+            let one = signature(row);
+            let explained = broken.iter().any(|cause| explains(cause, row));
+            if !explained && found.iter().all(|known| known.id != one.id) {
+                found.push(one);
             }
         }
         found
     }
+}
+
+fn times(row: &Row) -> impl Iterator<Item = Nanos> {
+    row.evidence.iter().filter_map(|line| line.time)
 }
 
 fn signature(row: &Row) -> Signature {
@@ -50,12 +56,17 @@ fn signature(row: &Row) -> Signature {
     Signature { id, claim: row.claim, says: row.summary.clone() }
 }
 
-/// Whether a broken `cause` is reason enough for a broken `effect` that came to light later.
+/// Whether a broken property is reason enough for another one.
 ///
 /// Raft's promises build on each other (paper §5.4.3 proves each from those before it), so a rule of one server that is
-/// broken explains the promise of the cluster that rests on it, and that explains what a client sees; never the reverse.
-fn explains(cause: Claim, effect: Claim) -> bool {
-    cause != effect && depth(cause) < depth(effect)
+/// broken explains the promise of the cluster that rests on it, and that explains what a client sees; never the reverse, and
+/// never what was complete before the cause began.
+fn explains(cause: &Row, effect: &Row) -> bool {
+    let in_time = match (times(cause).min(), times(effect).max()) {
+        (Some(began), Some(complete)) => began <= complete,
+        (None, _) | (_, None) => true,
+    };
+    depth(cause.claim) < depth(effect.claim) && in_time
 }
 
 /// How far a property is from the rules of one server: what lies deeper rests on what lies above.
@@ -67,12 +78,11 @@ fn depth(claim: Claim) -> u8 {
         | Claim::LeaderAppendOnly
         | Claim::TrueAcks
         | Claim::CommitRule
-        | Claim::CommitQuorum
-        | Claim::ReadIndex => 0,
+        | Claim::CommitQuorum => 0,
         Claim::ElectionSafety => 1,
         Claim::LogMatching => 2,
         Claim::LeaderCompleteness | Claim::TruncateNotCommitted => 3,
-        Claim::StateMachineSafety | Claim::AcknowledgedSurvive => 4,
+        Claim::StateMachineSafety | Claim::AcknowledgedSurvive | Claim::ReadIndex => 4,
         Claim::Positions | Claim::Linearizable => 5,
         Claim::Exercised => 6,
     }
@@ -123,7 +133,6 @@ fn blanked(word: &str) -> String {
 mod tests {
     use super::*;
     use crate::{Evidence, Source};
-    use squall_history::Nanos;
 
     fn broken(claim: Claim, says: &str, time: u64) -> Row {
         let mut row = Row::new(claim, Verdict::Invalid, "test", says);
@@ -161,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_the_first_bad_event_is_folded_under_it() {
+    fn what_follows_from_a_broken_rule_is_folded_under_it_whichever_came_to_light_first() {
         let rows = vec![
             broken(Claim::Linearizable, "a lost write", 90),
             broken(Claim::LeaderCompleteness, "n2 lacks 7@3", 50),
@@ -171,13 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_bad_event_cannot_explain_keeps_its_own_signature() {
+    fn what_was_complete_before_the_cause_began_keeps_its_own_signature() {
         let rows = vec![
             broken(Claim::Linearizable, "a stale read", 10),
             broken(Claim::VoteOnce, "n1 voted twice in term 4", 50),
             broken(Claim::ElectionSafety, "n1 and n2 led term 4", 60),
         ];
-        assert_eq!(ids(rows), [Claim::Linearizable, Claim::ElectionSafety, Claim::VoteOnce]);
+        assert_eq!(ids(rows), [Claim::Linearizable, Claim::VoteOnce]);
+    }
+
+    #[test]
+    fn two_rules_that_are_broken_side_by_side_are_two_causes() {
+        let rows = vec![
+            broken(Claim::VoteOnce, "n1 voted twice in term 4", 50),
+            broken(Claim::CommitRule, "n1 committed 7@3 in term 4", 40),
+            broken(Claim::StateMachineSafety, "n1 and n2 applied 7 differently", 70),
+        ];
+        assert_eq!(ids(rows), [Claim::CommitRule, Claim::VoteOnce]);
     }
 
     #[test]
