@@ -223,7 +223,11 @@ fn a_mistake_in_the_file_is_told_with_its_line_before_anything_is_made() {
     let place = Place::new(&SMALL.replace("name = \"register\"", "name = \"registre\""));
     let output = place.run(&["c.toml"]);
     assert_eq!(output.status.code(), Some(64));
-    assert!(told(&output).contains("c.toml:10: unknown workload \"registre\""), "{}", told(&output));
+    assert!(
+        told(&output).contains("c.toml:10: unknown workload \"registre\""),
+        "{}",
+        told(&output)
+    );
     assert!(told(&output).contains("did you mean register?"), "{}", told(&output));
     assert!(place.campaign().is_none());
     let output = place.run(&[]);
