@@ -112,7 +112,9 @@ def main():
     host, port = args.client.split(":")
     server = ThreadingHTTPServer((host, int(port)), Handler)
     server.id, server.names = args.id, {address: id for id, address in peers.items()}
-    server.store = Store(own, others, SyncObjConf(**files if args.journal else {}))
+    # Unless it is told, the library listens at every address of the machine.
+    conf = SyncObjConf(bindAddress=own, **files if args.journal else {})
+    server.store = Store(own, others, conf)
     server.serve_forever()
 
 
