@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Campaign(CampaignArgs),
     /// Run a recorded run again, and say how often it shows the same
     Replay(ReplayArgs),
+    /// Hunt every planted bug with random storms, and say how long each took to find
+    Zoo(ZooArgs),
     /// Write report.html of a run again
     Report(ReportArgs),
     /// Say what there is: workloads, faults, checks, systems, bugs
@@ -267,6 +269,46 @@ pub(crate) struct ReplayArgs {
     pub results: Option<PathBuf>,
 
     /// Print the outcome as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `squall zoo`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ZooArgs {
+    /// Hunt this bug only
+    #[arg(long, value_name = "NAME")]
+    pub bug: Option<String>,
+
+    /// How long a hunt may take
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
+    pub budget: Duration,
+
+    /// How often each bug is hunted
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub repeat: u32,
+
+    /// How many storms without a bug
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub clean: u64,
+
+    /// Seed of every hunt
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// How many hunts at once
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub jobs: usize,
+
+    /// Where the zoo is kept; one that was stopped goes on
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// Write the page here, as docs/zoo.md is made
+    #[arg(long, value_name = "FILE.md")]
+    pub markdown: Option<PathBuf>,
+
+    /// Print the hunts as JSON on stdout
     #[arg(long)]
     pub json: bool,
 }

@@ -22,6 +22,7 @@ mod run;
 mod spec;
 mod stall;
 mod test;
+mod zoo;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -57,6 +58,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Test(args) => test::test(&args),
         Command::Check(args) => check::command(&args),
         Command::Campaign(args) => campaign::command(&args),
+        Command::Zoo(args) => zoo::command(&args),
         Command::Replay(args) => replay::command(&args),
         Command::Report(args) => report::command(&args),
         Command::List(args) => list::list(&args),

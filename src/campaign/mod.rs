@@ -17,7 +17,7 @@ use squall_report::campaign as pages;
 use self::file::CampaignFile;
 use self::journal::{Header, Journal, Recorded};
 use self::known::Known;
-use self::plan::Product;
+pub(crate) use self::plan::Product;
 use self::storms::Storms;
 use crate::cli::CampaignArgs;
 use crate::exit_code::ExitCode;
@@ -96,6 +96,17 @@ fn begin(args: &CampaignArgs) -> Result<(PathBuf, CampaignFile, Recorded), Failu
     Ok((dir, file, Recorded { header, lines: Vec::new() }))
 }
 
+/// Returns a campaign that comes with squall.
+pub(crate) fn preset(name: &str) -> Result<CampaignFile, Failure> {
+    file::parse(&format!("{name}.toml"), preset_text(name)?)
+}
+
+fn preset_text(wanted: &str) -> Result<&'static str, Failure> {
+    let found = PRESETS.iter().find(|(name, _)| *name == wanted);
+    let known = || PRESETS.map(|(name, _)| name);
+    found.map(|(_, text)| *text).ok_or_else(|| Failure::unknown("preset", wanted, known()))
+}
+
 fn text(args: &CampaignArgs) -> Result<(String, String), Failure> {
     if let Some(path) = &args.file {
         return file::text(path).map(|text| (path.display().to_string(), text));
@@ -106,9 +117,7 @@ fn text(args: &CampaignArgs) -> Result<(String, String), Failure> {
         let hint = format!("presets: {}; squall campaign --init prints a file", names.join(", "));
         return Err(Failure::bad_input(error).hint(hint));
     };
-    let found = PRESETS.iter().find(|(name, _)| name == wanted);
-    let (name, text) = found.ok_or_else(|| Failure::unknown("preset", wanted, names))?;
-    Ok((format!("{name}.toml"), (*text).to_owned()))
+    Ok((format!("{wanted}.toml"), preset_text(wanted)?.to_owned()))
 }
 
 /// Reads a campaign that was begun.
