@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Test(Box<TestArgs>),
     /// Judge again: a run directory, or a bare history file
     Check(CheckArgs),
+    /// Tell the story of a run: what broke first, what was going on, what clients saw
+    Show(ShowArgs),
+    /// Print everything around one moment of a run, merged by time
+    Log(LogArgs),
     /// Many storms from one file: floors, canaries, causes; resumable, in shards
     Campaign(CampaignArgs),
     /// Run a recorded run again, and say how often it shows the same
@@ -187,6 +191,42 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub judging: JudgingArgs,
+}
+
+/// Flags of `squall show`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ShowArgs {
+    /// A run directory
+    #[arg(value_name = "RUN", default_value = "results/latest")]
+    pub run: PathBuf,
+
+    /// Print the story as JSON on stdout, each sentence with the lines that it rests on
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `squall log`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogArgs {
+    /// A run directory
+    #[arg(value_name = "RUN", default_value = "results/latest")]
+    pub run: PathBuf,
+
+    /// The moment [default: when the first violation was complete]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub around: Option<Duration>,
+
+    /// How much time, half of it before the moment
+    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = duration::parse)]
+    pub span: Duration,
+
+    /// Only this node, and operations that were sent to it
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+
+    /// Only operations on this key
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
 }
 
 /// Flags of `squall campaign`.

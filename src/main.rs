@@ -19,6 +19,7 @@ mod recorder;
 mod replay;
 mod report;
 mod run;
+mod show;
 mod spec;
 mod stall;
 mod test;
@@ -60,6 +61,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Campaign(args) => campaign::command(&args),
         Command::Zoo(args) => zoo::command(&args),
         Command::Replay(args) => replay::command(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Log(args) => show::log(&args),
         Command::Report(args) => report::command(&args),
         Command::List(args) => list::list(&args),
         Command::Doctor(args) => doctor::doctor(&args),

@@ -9,7 +9,7 @@ use squall_report::campaign::wilson;
 use crate::cli::ReplayArgs;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::{child, output, test};
+use crate::{child, output, show, test};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -30,10 +30,7 @@ struct Replayed {
 
 /// Repeats a run.
 pub(crate) fn command(args: &ReplayArgs) -> Result<ExitCode, Failure> {
-    let run = RunDir::open(&args.run).map_err(|error| {
-        Failure::bad_input(error)
-            .hint("squall replay takes a run directory, such as results/latest")
-    })?;
+    let run = show::open(&args.run)?;
     let manifest = run.read_manifest().map_err(Failure::bad_input)?;
     let words: Vec<String> = manifest.replay.into_iter().skip(1).collect();
     if words.first().is_none_or(|word| word != "test") {
@@ -42,7 +39,7 @@ pub(crate) fn command(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::bad_input(error));
     }
     same_binary(&manifest.system.binary_sha256, &manifest.system.name);
-    let before = verdict(&run)?;
+    let before = show::verdict(&run)?;
     let results = args.results.clone().unwrap_or_else(|| run.path().join("replay"));
     std::fs::create_dir_all(&results)
         .with_context(|| format!("failed to make {}", results.display()))
@@ -107,19 +104,6 @@ fn reproduces(before: &RunVerdict, after: Option<&RunVerdict>) -> bool {
         return before.verdict == after.verdict;
     }
     wanted.iter().any(|one| found.iter().any(|other| one.id == other.id))
-}
-
-fn verdict(run: &RunDir) -> Result<RunVerdict, Failure> {
-    let path = run.verdict();
-    let json = std::fs::read(&path)
-        .with_context(|| format!("failed to read {}", path.display()))
-        .map_err(|error| {
-        let hint = format!("judge it first: squall check {}", run.path().display());
-        Failure::bad_input(error).hint(hint)
-    })?;
-    serde_json::from_slice(&json)
-        .with_context(|| format!("{} is not a verdict", path.display()))
-        .map_err(Failure::bad_input)
 }
 
 /// Says so if the reference is another build than the one that was run; another system is named by its file.

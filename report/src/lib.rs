@@ -5,13 +5,17 @@ pub mod campaign;
 mod figures;
 mod junit;
 mod lanes;
+mod merged;
 mod page;
 mod recorded;
+mod story;
 mod summary;
 mod svg;
 mod timeline;
 
 pub use junit::junit;
+pub use merged::{Moment, Window, merged};
 pub use page::page;
 pub use recorded::{Recorded, ReportError, write};
+pub use story::{Sentence, story};
 pub use summary::{Colour, headline, summary};

@@ -1,11 +1,12 @@
 //! `report.html`: one self-contained file, the verdict first.
 
 use askama::Template;
-use squall_checker::{Row, RunVerdict, Verdict};
+use squall_checker::{Row, RunVerdict, Source, Verdict};
 use squall_history::schedule::{FaultOutcome, Timeline};
 
 use crate::bands;
 use crate::recorded::Recorded;
+use crate::story::{Sentence, story};
 use crate::svg::TimeAxis;
 use crate::{figures, lanes, summary, timeline};
 
@@ -22,6 +23,7 @@ struct Page<'a> {
     facts: Vec<(String, String)>,
     replay: String,
     rows: Vec<RowView<'a>>,
+    story: Vec<SentenceView>,
     failing: Option<Failing>,
     rate: String,
     latency: String,
@@ -30,6 +32,22 @@ struct Page<'a> {
     exercised: Vec<(String, String)>,
     settings: Vec<(String, String)>,
     warnings: &'a [String],
+}
+
+/// One sentence of the story, with what it rests on.
+struct SentenceView {
+    how: &'static str,
+    text: String,
+    places: String,
+}
+
+fn sentence(sentence: Sentence) -> SentenceView {
+    let how = match sentence.source {
+        Source::Observed => "observed",
+        Source::Reported => "reported",
+        Source::Inferred => "inferred",
+    };
+    SentenceView { how, text: sentence.text, places: sentence.places.join(", ") }
 }
 
 /// One check.
@@ -72,6 +90,7 @@ pub fn page(recorded: &Recorded, verdict: &RunVerdict) -> Result<String, askama:
         facts: facts(recorded),
         replay: recorded.manifest.replay.join(" "),
         rows: rows(verdict),
+        story: story(recorded, verdict).into_iter().map(sentence).collect(),
         failing: failing(recorded, verdict, &bands, end),
         rate: figures::rate(operations, &bands, axis),
         latency: figures::latency(operations, &bands, axis),
