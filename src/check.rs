@@ -101,7 +101,8 @@ fn timeline(run: &RunDir, warnings: &mut Vec<String>) -> Result<Timeline, Failur
 
 /// Holds the traces to Raft's promises, one file at a time.
 fn raft_rows(run: &RunDir, manifest: &Manifest, history: &History) -> Result<Vec<Row>, Failure> {
-    let mut judge = raft::Judge::new(manifest.nodes.iter().cloned());
+    let judge = raft::Judge::new(manifest.nodes.iter().cloned());
+    let mut judge = judge.forwards(manifest.system.forwards);
     for path in run.traces().map_err(Failure::bad_input)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let reader = trace::Reader::open(&path).map_err(Failure::bad_input)?;

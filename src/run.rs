@@ -466,6 +466,7 @@ fn manifest(
         system: SystemInfo {
             name: system.name.clone(),
             binary_sha256: String::new(),
+            forwards: system.claims.forwards,
             bug: spec.bug.clone(),
             settings: spec.set.iter().cloned().collect(),
         },

@@ -64,6 +64,9 @@ pub struct SystemInfo {
     /// The bug that was planted in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bug: Option<String>,
+    /// A node may answer operations that another one proposed, so that who answered tells less.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwards: bool,
     /// Settings of its nodes that differ from its defaults.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use squall_workloads::ClientError;
 use tokio::net::TcpStream;
@@ -50,8 +50,20 @@ impl Http {
 
     /// Posts JSON and returns the answer.
     pub(crate) async fn post(&mut self, path: &str, json: Vec<u8>) -> Result<Answer, ClientError> {
+        self.send(Method::POST, path, json).await
+    }
+
+    /// Makes a request with a JSON body, or with none, and returns the answer.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        json: Vec<u8>,
+    ) -> Result<Answer, ClientError> {
         self.is_open().await?;
-        let request = Request::post(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(json))

@@ -5,6 +5,7 @@
 
 mod binary;
 pub mod etcd;
+pub mod guest;
 mod http;
 mod nodes;
 mod plan;

@@ -90,7 +90,7 @@ pub enum ClientKind {
     Squall,
     /// etcd's JSON gateway.
     Etcd,
-    /// HTTP by templates.
+    /// JSON over HTTP: the key-value requests of `systems/guests/API.md`.
     Http,
     /// Redis' protocol.
     Resp,
@@ -111,6 +111,8 @@ pub struct SystemClaims {
     pub append: bool,
     /// A request that is sent again takes effect at most once.
     pub dedup: bool,
+    /// A node may answer operations that another one proposed. Unless the page says otherwise, it may.
+    pub forwards: bool,
     /// What orders its leaders.
     pub leader: LeaderClaim,
     /// What an acknowledged write survives.

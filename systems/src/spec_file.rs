@@ -114,6 +114,7 @@ struct RawClaims {
     cas: Option<bool>,
     append: Option<bool>,
     dedup: Option<bool>,
+    forwards: Option<bool>,
     #[serde(default)]
     leader: LeaderClaim,
     #[serde(default)]
@@ -206,6 +207,7 @@ impl Validation<'_> {
                 cas: claims.cas.unwrap_or(true),
                 append: claims.append.unwrap_or(false),
                 dedup: claims.dedup.unwrap_or(false),
+                forwards: claims.forwards.unwrap_or(true),
                 leader: claims.leader,
                 durable: claims.durable,
             },

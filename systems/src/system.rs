@@ -7,6 +7,7 @@ use squall_history::Claim;
 use squall_workloads::{Connect, Workload};
 
 use crate::etcd::{EtcdConnect, EtcdProbe};
+use crate::guest::{GuestConnect, GuestProbe};
 use crate::nodes::Addresses;
 use crate::reference::{ReferenceConnect, ReferenceProbe};
 use crate::spec::{ClientKind, Durability, ReadClaim, SystemSpec};
@@ -35,7 +36,8 @@ impl SystemSpec {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdConnect::new(addresses))),
-            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Http => Ok(Arc::new(GuestConnect::new(addresses))),
+            ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -44,7 +46,8 @@ impl SystemSpec {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdProbe::new(addresses))),
-            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Http => Ok(Arc::new(GuestProbe::new(addresses))),
+            ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -52,7 +55,7 @@ impl SystemSpec {
         let kind = match &self.client.kind {
             ClientKind::Squall => "JSON lines",
             ClientKind::Etcd => "etcd's JSON gateway",
-            ClientKind::Http => "HTTP by templates",
+            ClientKind::Http => "JSON over HTTP",
             ClientKind::Resp => "RESP",
             ClientKind::Exec(_) => "a command of its own",
         };
@@ -148,6 +151,12 @@ mod tests {
     fn a_system_without_sessions_lacks_what_append_needs() {
         assert_eq!(etcd().lacks(find("append").unwrap()), ["append", "dedup"]);
         assert_eq!(etcd().lacks(find("register").unwrap()), [""; 0]);
+    }
+
+    #[test]
+    fn a_system_may_pass_operations_on_unless_its_page_says_otherwise() {
+        assert!(etcd().claims.forwards);
+        assert!(!SystemSpec::reference().claims.forwards);
     }
 
     #[test]
