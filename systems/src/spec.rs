@@ -90,7 +90,9 @@ pub enum ClientKind {
     Squall,
     /// etcd's JSON gateway.
     Etcd,
-    /// JSON over HTTP: the key-value requests of `systems/guests/API.md`.
+    /// JSON over HTTP: the requests of `systems/guests/API.md`.
+    Guest,
+    /// HTTP by templates.
     Http,
     /// Redis' protocol.
     Resp,

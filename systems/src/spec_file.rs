@@ -287,10 +287,11 @@ impl Validation<'_> {
         Ok(match kind.get_ref().as_str() {
             "squall" => ClientKind::Squall,
             "etcd" => ClientKind::Etcd,
+            "guest" => ClientKind::Guest,
             "http" => ClientKind::Http,
             "resp" => ClientKind::Resp,
             other => {
-                let known = ["squall", "etcd", "http", "resp"];
+                let known = ["squall", "etcd", "guest", "http", "resp"];
                 let why = format!("unknown client {other:?}{}", nearest(other, known));
                 return Err(self.locator.at(kind.span(), why));
             }

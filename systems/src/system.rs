@@ -36,8 +36,8 @@ impl SystemSpec {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdConnect::new(addresses))),
-            ClientKind::Http => Ok(Arc::new(GuestConnect::new(addresses))),
-            ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Guest => Ok(Arc::new(GuestConnect::new(addresses))),
+            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -46,8 +46,8 @@ impl SystemSpec {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdProbe::new(addresses))),
-            ClientKind::Http => Ok(Arc::new(GuestProbe::new(addresses))),
-            ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Guest => Ok(Arc::new(GuestProbe::new(addresses))),
+            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -55,7 +55,8 @@ impl SystemSpec {
         let kind = match &self.client.kind {
             ClientKind::Squall => "JSON lines",
             ClientKind::Etcd => "etcd's JSON gateway",
-            ClientKind::Http => "JSON over HTTP",
+            ClientKind::Guest => "the requests of guests",
+            ClientKind::Http => "HTTP by templates",
             ClientKind::Resp => "RESP",
             ClientKind::Exec(_) => "a command of its own",
         };
