@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Campaign(CampaignArgs),
     /// Run a recorded run again, and say how often it shows the same
     Replay(ReplayArgs),
+    /// Find the fewest faults, nodes, clients and seconds with which a violation still shows
+    Shrink(ShrinkArgs),
     /// Hunt every planted bug with random storms, and say how long each took to find
     Zoo(ZooArgs),
     /// Write report.html of a run again
@@ -307,6 +309,30 @@ pub(crate) struct ReplayArgs {
     /// Where the repetitions are kept [default: replay/ beside the run]
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
+
+    /// Print the outcome as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `squall shrink`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ShrinkArgs {
+    /// A run directory whose run was invalid
+    #[arg(value_name = "RUN", default_value = "results/latest")]
+    pub run: PathBuf,
+
+    /// How long to try
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration::parse)]
+    pub budget: Duration,
+
+    /// How often the shrunk run is repeated in the end
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub confirm: u32,
+
+    /// How many runs at once
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub jobs: usize,
 
     /// Print the outcome as JSON on stdout
     #[arg(long)]

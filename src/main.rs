@@ -20,6 +20,7 @@ mod replay;
 mod report;
 mod run;
 mod show;
+mod shrink;
 mod spec;
 mod stall;
 mod test;
@@ -59,6 +60,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Test(args) => test::test(&args),
         Command::Check(args) => check::command(&args),
         Command::Campaign(args) => campaign::command(&args),
+        Command::Shrink(args) => shrink::command(&args),
         Command::Zoo(args) => zoo::command(&args),
         Command::Replay(args) => replay::command(&args),
         Command::Show(args) => show::show(&args),
