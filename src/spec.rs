@@ -172,5 +172,6 @@ fn system(args: &TestArgs) -> Result<SystemSpec, Failure> {
     }
     let spec = SystemSpec::read(file).map_err(Failure::bad_input)?;
     spec.connect(Default::default()).map_err(Failure::bad_input)?;
+    spec.check_binary().map_err(Failure::bad_input)?;
     Ok(spec)
 }

@@ -31,6 +31,27 @@ pub(crate) struct Http {
     host: String,
 }
 
+/// A request, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    /// JSON; empty where the request has no body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Question {
+    /// Returns the question that has no body.
+    pub(crate) fn get(path: &str) -> Question {
+        Question { method: Method::GET, path: path.to_owned(), body: Vec::new() }
+    }
+
+    /// Returns the question that posts JSON.
+    pub(crate) fn post(path: &str, body: Vec<u8>) -> Question {
+        Question { method: Method::POST, path: path.to_owned(), body }
+    }
+}
+
 /// An answer, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -48,25 +69,16 @@ impl Http {
         Ok(Http { sender, driving: Some(Box::pin(driving)), host })
     }
 
-    /// Posts JSON and returns the answer.
-    pub(crate) async fn post(&mut self, path: &str, json: Vec<u8>) -> Result<Answer, ClientError> {
-        self.send(Method::POST, path, json).await
-    }
-
-    /// Makes a request with a JSON body, or with none, and returns the answer.
-    pub(crate) async fn send(
-        &mut self,
-        method: Method,
-        path: &str,
-        json: Vec<u8>,
-    ) -> Result<Answer, ClientError> {
+    /// Asks once and returns the answer.
+    pub(crate) async fn ask(&mut self, question: Question) -> Result<Answer, ClientError> {
         self.is_open().await?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &self.host)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::from(json))
+        let Question { method, path, body } = question;
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::from(body))
             .map_err(|error| ClientError::Rejected(error.to_string()))?;
         let Http { sender, driving, .. } = self;
         drive(driving, exchange(sender, request)).await

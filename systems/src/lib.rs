@@ -3,18 +3,24 @@
 //! [`SystemSpec`] is that page, [`plan()`] turns it into what the cluster starts, and [`SystemSpec::connect`] opens its
 //! clients. The reference Raft is one system among others and has no private door.
 
+mod attempt;
 mod binary;
+mod client_file;
 pub mod etcd;
 pub mod guest;
 mod http;
+mod http_client;
 mod nodes;
 mod plan;
 pub mod reference;
+pub mod resp;
+pub mod rest;
 mod spec;
 mod spec_error;
 mod spec_file;
 mod system;
 pub mod template;
+mod text;
 
 pub use binary::{MissingBinary, binary_hash, binary_path};
 pub use nodes::Addresses;

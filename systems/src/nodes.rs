@@ -34,18 +34,30 @@ pub(crate) async fn dial_node(
     dial(*address, timeout).await.map_err(|error| ClientError::Refused(error.to_string()))
 }
 
+/// Looks whether a node has hung up since its last answer. If it has, nothing of this operation was sent, which spares
+/// the checker an operation in doubt for every idle connection of a node that was killed.
+pub(crate) fn still_open(stream: &TcpStream) -> Result<(), ClientError> {
+    let mut unasked = [0; 1];
+    match stream.try_read(&mut unasked) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(ClientError::Refused(error.to_string())),
+        Ok(0) => Err(ClientError::Refused("the node had closed the connection".to_owned())),
+        Ok(_) => Err(ClientError::Refused("the node had said more than asked".to_owned())),
+    }
+}
+
 /// Asks every node which term it leads, and returns who leads the highest. Nodes that are paused or dead never answer,
 /// and must not hold up the others: each has until the deadline.
 pub(crate) async fn who_leads<Asked>(
     addresses: &Addresses,
     deadline: Duration,
-    term_led: impl Fn(SocketAddr) -> Asked,
+    term_led: impl Fn(&NodeName, SocketAddr) -> Asked,
 ) -> Option<NodeName>
 where
     Asked: Future<Output = Option<u64>>,
 {
     let asked = addresses.iter().map(|(node, address)| {
-        let term = time::timeout(deadline, term_led(*address));
+        let term = time::timeout(deadline, term_led(node, *address));
         async move { Some((term.await.ok()??, node)) }
     });
     let answers = join_all(asked).await;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::resp::RespCommands;
+use crate::rest::HttpCalls;
 use crate::spec_error::SpecError;
 use crate::spec_file;
 use crate::template::Template;
@@ -93,11 +95,38 @@ pub enum ClientKind {
     /// JSON over HTTP: the requests of `systems/guests/API.md`.
     Guest,
     /// HTTP by templates.
-    Http,
+    Http(Box<HttpCalls>),
     /// Redis' protocol.
-    Resp,
+    Resp(Box<RespCommands>),
     /// A command that speaks `squall-client/1` on stdin and stdout.
     Exec(Vec<Template>),
+}
+
+/// Whether a client has an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Yes,
+    /// Only the page can know.
+    IfClaimed,
+    No,
+}
+
+impl ClientKind {
+    /// Returns whether it has write, cas and append.
+    pub(crate) fn offers(&self) -> [Offer; 3] {
+        let described = |has: bool| if has { Offer::Yes } else { Offer::No };
+        match self {
+            ClientKind::Squall | ClientKind::Exec(_) => [Offer::Yes, Offer::Yes, Offer::IfClaimed],
+            ClientKind::Etcd | ClientKind::Guest => [Offer::Yes, Offer::Yes, Offer::No],
+            ClientKind::Http(calls) => {
+                [&calls.write, &calls.cas, &calls.append].map(|call| described(call.is_some()))
+            }
+            ClientKind::Resp(commands) => {
+                let has = |command: &Option<_>| described(command.is_some());
+                [Offer::Yes, has(&commands.cas), has(&commands.append)]
+            }
+        }
+    }
 }
 
 /// `[claims]`: what the checker may hold against the system.

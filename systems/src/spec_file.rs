@@ -7,10 +7,11 @@ use serde::Deserialize;
 use squall_history::schedule::duration;
 use toml::Spanned;
 
+use crate::client_file::{RawClient, RawHttp, RawPlain, RawResp};
+use crate::rest::OP_NAMES;
 use crate::spec::{
-    AdminCall, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim, MemberSection,
-    NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
-    VERSION,
+    AdminCall, DiskReader, Durability, LeaderClaim, MemberSection, NODE_NAMES, NodeSection, Offer,
+    ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing, VERSION,
 };
 use crate::spec_error::{Locator, SpecError, nearest};
 use crate::template::{Template, TemplateError};
@@ -22,8 +23,29 @@ const ADMIN_NODES: [&str; 3] = ["leader", "new", "target"];
 pub(crate) fn parse(file: &str, text: &str) -> Result<SystemSpec, SpecError> {
     let locator = Locator { file, text };
     check_version(&locator)?;
-    let raw: Raw = toml::from_str(text).map_err(|error| locator.of_toml(&error))?;
+    match client_kind(text).as_deref() {
+        Some("http") => read::<RawHttp>(locator),
+        Some("resp") => read::<RawResp>(locator),
+        Some(_) | None => read::<RawPlain>(locator),
+    }
+}
+
+fn read<C: RawClient>(locator: Locator<'_>) -> Result<SystemSpec, SpecError> {
+    let raw: Raw<C> = toml::from_str(locator.text).map_err(|error| locator.of_toml(&error))?;
     Validation { locator, peer_port: raw.net.peer_port }.spec(raw)
+}
+
+/// Reads the kind of client before the rest, since each has keys of its own.
+fn client_kind(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Page {
+        client: Client,
+    }
+    #[derive(Deserialize)]
+    struct Client {
+        kind: String,
+    }
+    toml::from_str::<Page>(text).ok().map(|page| page.client.kind)
 }
 
 /// Reads the version before the rest, since another version may have other fields.
@@ -44,14 +66,14 @@ fn check_version(locator: &Locator<'_>) -> Result<(), SpecError> {
 /// The file as it stands.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+struct Raw<C> {
     #[serde(rename = "squall")]
     _version: u32,
     system: RawSystem,
     node: RawNode,
     #[serde(default)]
     net: RawNet,
-    client: RawClient,
+    client: C,
     #[serde(default)]
     claims: RawClaims,
     #[serde(default)]
@@ -69,7 +91,7 @@ struct RawSystem {
     nodes: Option<Spanned<usize>>,
 }
 
-type Words = Spanned<Vec<Spanned<String>>>;
+pub(crate) type Words = Spanned<Vec<Spanned<String>>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,22 +119,14 @@ struct RawNet {
     peer_port: Option<u16>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawClient {
-    kind: Option<Spanned<String>>,
-    exec: Option<Words>,
-    addr: Spanned<String>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawClaims {
     #[serde(default)]
     read: ReadClaim,
-    write: Option<bool>,
-    cas: Option<bool>,
-    append: Option<bool>,
+    write: Option<Spanned<bool>>,
+    cas: Option<Spanned<bool>>,
+    append: Option<Spanned<bool>>,
     dedup: Option<bool>,
     forwards: Option<bool>,
     #[serde(default)]
@@ -179,33 +193,36 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const NODES: usize = 5;
 
 /// Turns the file as it stands into what it means, and says where it means nothing.
-struct Validation<'a> {
-    locator: Locator<'a>,
+pub(crate) struct Validation<'a> {
+    pub(crate) locator: Locator<'a>,
     peer_port: Option<u16>,
 }
 
 /// Which names a template may use.
 #[derive(Clone, Copy)]
-enum Names {
+pub(crate) enum Names {
     Node,
+    Operation,
     Admin,
 }
 
 impl Validation<'_> {
-    fn spec(&self, raw: Raw) -> Result<SystemSpec, SpecError> {
+    fn spec<C: RawClient>(&self, raw: Raw<C>) -> Result<SystemSpec, SpecError> {
         let claims = raw.claims;
+        let client = raw.client.section(self)?;
+        let [has_write, has_cas, has_append] = client.kind.offers();
         Ok(SystemSpec {
             name: self.name(raw.system.name)?,
             home: None,
             nodes: self.nodes(raw.system.nodes)?,
             node: self.node(raw.node)?,
             peer_port: raw.net.peer_port,
-            client: self.client(raw.client)?,
+            client,
             claims: SystemClaims {
                 read: claims.read,
-                write: claims.write.unwrap_or(true),
-                cas: claims.cas.unwrap_or(true),
-                append: claims.append.unwrap_or(false),
+                write: self.claim(claims.write, has_write, "write")?,
+                cas: self.claim(claims.cas, has_cas, "cas")?,
+                append: self.claim(claims.append, has_append, "append")?,
                 dedup: claims.dedup.unwrap_or(false),
                 forwards: claims.forwards.unwrap_or(true),
                 leader: claims.leader,
@@ -215,6 +232,23 @@ impl Validation<'_> {
             member: self.member(raw.member)?,
             timing: Timing { election: raw.timing.election.unwrap_or(ELECTION) },
         })
+    }
+
+    /// Returns whether an operation is claimed: what a page does not say follows from its client.
+    fn claim(
+        &self,
+        claimed: Option<Spanned<bool>>,
+        offered: Offer,
+        op: &str,
+    ) -> Result<bool, SpecError> {
+        match (claimed, offered) {
+            (Some(claimed), Offer::No) if *claimed.get_ref() => {
+                let why = format!("{op} is claimed, but [client] does not say how it is done");
+                Err(self.locator.at(claimed.span(), why))
+            }
+            (Some(claimed), _) => Ok(claimed.into_inner()),
+            (None, offered) => Ok(offered == Offer::Yes),
+        }
     }
 
     /// The name becomes part of a directory's name.
@@ -266,38 +300,6 @@ impl Validation<'_> {
         Ok(Ready { check, within: within.unwrap_or(READY_WITHIN) })
     }
 
-    fn client(&self, raw: RawClient) -> Result<ClientSection, SpecError> {
-        let addr_span = raw.addr.span();
-        let kind = match (raw.kind, raw.exec) {
-            (Some(kind), None) => self.client_kind(&kind)?,
-            (None, Some(command)) => ClientKind::Exec(self.command(command, Names::Node)?),
-            (Some(_), Some(command)) => {
-                let why = "a client has a kind or a command, not both".to_owned();
-                return Err(self.locator.at(command.span(), why));
-            }
-            (None, None) => {
-                let why = "[client] says neither kind nor exec".to_owned();
-                return Err(self.locator.at(addr_span, why));
-            }
-        };
-        Ok(ClientSection { kind, addr: self.template(raw.addr, Names::Node)? })
-    }
-
-    fn client_kind(&self, kind: &Spanned<String>) -> Result<ClientKind, SpecError> {
-        Ok(match kind.get_ref().as_str() {
-            "squall" => ClientKind::Squall,
-            "etcd" => ClientKind::Etcd,
-            "guest" => ClientKind::Guest,
-            "http" => ClientKind::Http,
-            "resp" => ClientKind::Resp,
-            other => {
-                let known = ["squall", "etcd", "guest", "http", "resp"];
-                let why = format!("unknown client {other:?}{}", nearest(other, known));
-                return Err(self.locator.at(kind.span(), why));
-            }
-        })
-    }
-
     fn member(&self, raw: RawMember) -> Result<MemberSection, SpecError> {
         Ok(MemberSection {
             add: raw.add.map(|call| self.call(call)).transpose()?,
@@ -323,7 +325,7 @@ impl Validation<'_> {
         }
     }
 
-    fn command(&self, words: Words, names: Names) -> Result<Vec<Template>, SpecError> {
+    pub(crate) fn command(&self, words: Words, names: Names) -> Result<Vec<Template>, SpecError> {
         if words.get_ref().is_empty() {
             return Err(self.locator.at(words.span(), "expected a command".to_owned()));
         }
@@ -331,7 +333,11 @@ impl Validation<'_> {
     }
 
     /// Reads a template, in which every name stands for something.
-    fn template(&self, text: Spanned<String>, names: Names) -> Result<Template, SpecError> {
+    pub(crate) fn template(
+        &self,
+        text: Spanned<String>,
+        names: Names,
+    ) -> Result<Template, SpecError> {
         let span = text.span();
         let template: Template = text
             .get_ref()
@@ -351,6 +357,11 @@ impl Validation<'_> {
                     "unknown placeholder {{{name}}}{}",
                     nearest(node, ADMIN_NODES)
                 ));
+            }
+            (Names::Operation, _) => {
+                let known = OP_NAMES.contains(&name);
+                let why = || format!("unknown placeholder {{{name}}}{}", nearest(name, OP_NAMES));
+                return if known { Ok(()) } else { Err(why()) };
             }
             (Names::Node, _) | (Names::Admin, None) => name,
         };

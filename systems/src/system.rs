@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use squall_cluster::LeaderProbe;
-use squall_history::Claim;
+use squall_history::{Claim, NodeName};
 use squall_workloads::{Connect, Workload};
 
 use crate::etcd::{EtcdConnect, EtcdProbe};
 use crate::guest::{GuestConnect, GuestProbe};
+use crate::http_client::HttpConnect;
 use crate::nodes::Addresses;
 use crate::reference::{ReferenceConnect, ReferenceProbe};
+use crate::resp::RespConnect;
+use crate::rest::HttpProbe;
 use crate::spec::{ClientKind, Durability, ReadClaim, SystemSpec};
 
 /// The page of the reference Raft.
@@ -25,6 +30,16 @@ pub struct NoClient {
     pub kind: String,
 }
 
+/// The probe of a system whose page does not say how to ask.
+#[derive(Debug)]
+struct NobodySays;
+
+impl LeaderProbe for NobodySays {
+    fn leader(&self) -> BoxFuture<'_, Option<NodeName>> {
+        futures_util::future::ready(None).boxed()
+    }
+}
+
 impl SystemSpec {
     /// Returns the reference Raft.
     pub fn reference() -> SystemSpec {
@@ -37,7 +52,11 @@ impl SystemSpec {
             ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdConnect::new(addresses))),
             ClientKind::Guest => Ok(Arc::new(GuestConnect::new(addresses))),
-            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Http(calls) => Ok(Arc::new(HttpConnect::new(addresses, *calls.clone()))),
+            ClientKind::Resp(commands) => {
+                Ok(Arc::new(RespConnect::new(addresses, *commands.clone())))
+            }
+            ClientKind::Exec(_) => Err(self.no_client()),
         }
     }
 
@@ -47,7 +66,20 @@ impl SystemSpec {
             ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdProbe::new(addresses))),
             ClientKind::Guest => Ok(Arc::new(GuestProbe::new(addresses))),
-            ClientKind::Http | ClientKind::Resp | ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Http(calls) => match &calls.leader {
+                Some(question) => Ok(Arc::new(HttpProbe::new(addresses, question.clone()))),
+                None => Ok(Arc::new(NobodySays)),
+            },
+            ClientKind::Resp(_) | ClientKind::Exec(_) => Ok(Arc::new(NobodySays)),
+        }
+    }
+
+    /// Whether its page says how to find out who leads. Where it does not, faults aimed at the leader find no target.
+    pub fn tells_its_leader(&self) -> bool {
+        match &self.client.kind {
+            ClientKind::Squall | ClientKind::Etcd | ClientKind::Guest => true,
+            ClientKind::Http(calls) => calls.leader.is_some(),
+            ClientKind::Resp(_) | ClientKind::Exec(_) => false,
         }
     }
 
@@ -56,8 +88,8 @@ impl SystemSpec {
             ClientKind::Squall => "JSON lines",
             ClientKind::Etcd => "etcd's JSON gateway",
             ClientKind::Guest => "the requests of guests",
-            ClientKind::Http => "HTTP by templates",
-            ClientKind::Resp => "RESP",
+            ClientKind::Http(_) => "HTTP by templates",
+            ClientKind::Resp(_) => "RESP",
             ClientKind::Exec(_) => "a command of its own",
         };
         NoClient { system: self.name.clone(), kind: kind.to_owned() }
@@ -142,9 +174,10 @@ mod tests {
     #[test]
     fn a_client_that_is_not_built_in_is_named() {
         let mut other = etcd();
-        other.client.kind = ClientKind::Resp;
+        other.client.kind = ClientKind::Exec(Vec::new());
         let error = other.connect(Addresses::new()).err().unwrap();
-        let text = "etcd-3.5.1 is spoken to by RESP, for which this squall has no client";
+        let text =
+            "etcd-3.5.1 is spoken to by a command of its own, for which this squall has no client";
         assert_eq!(error.to_string(), text);
     }
 

@@ -15,7 +15,7 @@ name = "mine"
 cmd = ["{bin}/mine", "--id", "{id}"]
 ready = { tcp = 80 }
 [client]
-kind = "http"
+kind = "etcd"
 addr = "{ip}:80"
 "#;
 
@@ -78,7 +78,7 @@ fn every_form_of_readiness_and_client_is_read() {
         let read = SystemSpec::parse("system.toml", &text);
         assert_eq!(read.is_ok(), right, "{ready}: {read:?}");
     }
-    let exec = SMALL.replace("kind = \"http\"", "exec = [\"python3\", \"client.py\"]");
+    let exec = SMALL.replace("kind = \"etcd\"", "exec = [\"python3\", \"client.py\"]");
     assert!(matches!(parse(&exec).client.kind, ClientKind::Exec(command) if command.len() == 2));
 }
 
@@ -88,9 +88,9 @@ fn mistakes_are_answered_with_the_place_and_the_nearest_word() {
         error("name =", "nam ="),
         error("[system]", "[sytem]"),
         error("tcp = 80", "tpc = 80"),
-        error("kind = \"http\"", "kind = \"htpp\""),
-        error("kind = \"http\"", "kind = \"http\"\nexec = [\"x\"]"),
-        error("kind = \"http\"\n", ""),
+        error("kind = \"etcd\"", "kind = \"htpp\""),
+        error("kind = \"etcd\"", "kind = \"etcd\"\nexec = [\"x\"]"),
+        error("kind = \"etcd\"\n", ""),
         error("{id}", "{idd}"),
         error("{id}", "{peer}"),
         error("{id}", "{id"),
@@ -129,4 +129,61 @@ fn columns_count_characters() {
 fn a_file_that_is_not_there_is_named() {
     let error = SystemSpec::read(Path::new("no/such.toml")).unwrap_err();
     assert_eq!(error.to_string(), "failed to read the system's file no/such.toml");
+}
+
+/// The smallest page of a system that speaks HTTP.
+const HTTP: &str = r#"squall = 1
+[system]
+name = "mine"
+[node]
+cmd = ["mine"]
+ready = { tcp = 80 }
+[client]
+kind = "http"
+addr = "{ip}:80"
+fail = [{ status = 421, not_leader = true }]
+read = { http = "GET /kv/{key}", ok = [{ status = 200, value = "$.v" }, { status = 404, absent = true }] }
+write = { http = "PUT /kv/{key}", body = '{"v":{value}}', ok = { status = 200 } }
+"#;
+
+#[test]
+fn what_a_client_cannot_do_is_not_claimed() {
+    let claims = |text: &str| {
+        let claims = parse(text).claims;
+        [claims.write, claims.cas, claims.append]
+    };
+    assert_eq!(claims(HTTP), [true, false, false]);
+    assert_eq!(claims(SMALL), [true, true, false]);
+    assert_eq!(claims(&SMALL.replace("\"etcd\"", "\"resp\"")), [true, false, false]);
+    let cas = "\"resp\"\ncas = [\"CAS\", \"{key}\", \"{old}\", \"{value}\"]";
+    assert_eq!(claims(&SMALL.replace("\"etcd\"", cas)), [true, true, false]);
+}
+
+#[test]
+fn mistakes_in_operations_are_answered_with_the_place() {
+    let error = |right: &str, wrong: &str| {
+        assert!(HTTP.contains(right), "{right:?} is not in the page");
+        error_of(&HTTP.replacen(right, wrong, 1))
+    };
+    let answers = [
+        error("GET /kv", "GET http://{ip}/kv"),
+        error("GET /kv/{key}", "GET /kv/{kee}"),
+        error("GET /kv/{key}", "GET /kv"),
+        error("{\"v\":{value}}", "5"),
+        error(", value = \"$.v\"", ""),
+        error("\"$.v\"", "\"v\""),
+        error("status = 404, absent = true", "absent = true"),
+        error("status = 404, absent", "staus = 404, absent"),
+        error("ok = { status = 200 }", "ok = []"),
+        error("ok = { status = 200 }", "ok = 200"),
+        error("ok = { status = 200 }", "ok = { status = 200, value = \"$\" }"),
+        error("ok = { status = 200 }", "precondition = { status = 409 }, ok = { status = 200 }"),
+        error("status = 421", "status = 500"),
+        error("{ status = 421, not_leader = true }", "{ not_leader = true }"),
+        error("fail =", "fial ="),
+        error("[client]", "[claims]\ncas = true\n[client]"),
+        error_of(&SMALL.replace("\"etcd\"", "\"resp\"\nwrite = [\"SET\", \"{key}\"]")),
+    ]
+    .join("\n");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
 }

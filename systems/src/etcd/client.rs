@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use squall_history::NodeName;
 use squall_workloads::{Client, ClientError, Connect, Invocation, Response};
-use tokio::time;
 
-use super::wire::Call;
-use crate::http::Http;
-use crate::nodes::{Addresses, dial_node, spends};
+use super::wire::{Call, Reading};
+use crate::http::{Answer, Question};
+use crate::http_client::{Dialect, HttpConnect};
+use crate::nodes::Addresses;
 
 /// Dials the nodes of an etcd cluster.
 #[derive(Clone, Debug)]
-pub struct EtcdConnect {
-    addresses: Addresses,
-}
+pub struct EtcdConnect(HttpConnect<Gateway>);
 
 impl EtcdConnect {
     /// Takes the nodes' client addresses.
     pub fn new(addresses: Addresses) -> EtcdConnect {
-        EtcdConnect { addresses }
+        EtcdConnect(HttpConnect::new(addresses, Gateway))
     }
 }
 
@@ -31,51 +28,27 @@ impl Connect for EtcdConnect {
         node: &'a NodeName,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn Client>, ClientError>> {
-        Box::pin(async move {
-            let stream = dial_node(&self.addresses, node, timeout).await?;
-            let http = Http::new(stream).await?;
-            Ok(Box::new(EtcdClient { http, spent: false }) as Box<dyn Client>)
-        })
+        self.0.connect(node, timeout)
     }
 }
 
-/// One connection of one process.
-#[derive(Debug)]
-struct EtcdClient {
-    http: Http,
-    /// An operation ended in doubt: this connection tells nothing any more.
-    spent: bool,
-}
+/// What etcd's JSON gateway understands.
+#[derive(Clone, Debug)]
+struct Gateway;
 
-impl EtcdClient {
-    async fn exchange(&mut self, invocation: &Invocation) -> Response {
-        let call = match Call::of(&invocation.op) {
-            Ok(call) => call,
-            Err(why) => return Response::failed(ClientError::Rejected(why)),
-        };
-        match self.http.post(call.path, call.body).await {
-            Ok(answer) => call.read.response(&answer),
-            Err(error) => Response::failed(error),
-        }
+impl Dialect for Gateway {
+    type Reading = Reading;
+
+    fn question(
+        &self,
+        _node: &NodeName,
+        invocation: &Invocation,
+    ) -> Result<(Question, Reading), String> {
+        let Call { path, body, read } = Call::of(&invocation.op)?;
+        Ok((Question::post(path, body), read))
     }
-}
 
-impl Client for EtcdClient {
-    fn invoke<'a>(
-        &'a mut self,
-        invocation: &'a Invocation,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Response> {
-        async move {
-            if self.spent {
-                let why = "the connection was spent by an earlier operation".to_owned();
-                return Response::failed(ClientError::Refused(why));
-            }
-            let exchange = time::timeout(timeout, self.exchange(invocation)).await;
-            let response = exchange.unwrap_or_else(|_| Response::failed(ClientError::Timeout));
-            self.spent |= spends(&response);
-            response
-        }
-        .boxed()
+    fn response(&self, reading: &Reading, answer: &Answer) -> Response {
+        reading.response(answer)
     }
 }

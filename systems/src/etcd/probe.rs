@@ -9,7 +9,7 @@ use squall_cluster::LeaderProbe;
 use squall_history::NodeName;
 
 use super::wire;
-use crate::http::Http;
+use crate::http::{Http, Question};
 use crate::nodes::{Addresses, dial, who_leads};
 
 /// A node that answers takes a few milliseconds; one that is paused or dead never does.
@@ -30,12 +30,12 @@ impl EtcdProbe {
 
 impl LeaderProbe for EtcdProbe {
     fn leader(&self) -> BoxFuture<'_, Option<NodeName>> {
-        who_leads(&self.addresses, DEADLINE, leads).boxed()
+        who_leads(&self.addresses, DEADLINE, |_, address| leads(address)).boxed()
     }
 }
 
 /// Returns the term that a node leads, if it says that it leads.
 async fn leads(address: SocketAddr) -> Option<u64> {
     let mut http = Http::new(dial(address, DEADLINE).await.ok()?).await.ok()?;
-    wire::term_led(&http.post(wire::STATUS, b"{}".to_vec()).await.ok()?)
+    wire::term_led(&http.ask(Question::post(wire::STATUS, b"{}".to_vec())).await.ok()?)
 }

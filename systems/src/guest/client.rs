@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use squall_history::NodeName;
+use squall_history::{NodeName, Op};
 use squall_workloads::{Client, ClientError, Connect, Invocation, Response};
-use tokio::time;
 
 use super::wire::{self, Call};
-use crate::http::Http;
-use crate::nodes::{Addresses, dial_node, spends};
+use crate::http::{Answer, Question};
+use crate::http_client::{Dialect, HttpConnect};
+use crate::nodes::Addresses;
 
 /// Dials the nodes of a cluster that speaks this.
 #[derive(Clone, Debug)]
-pub struct GuestConnect {
-    addresses: Addresses,
-}
+pub struct GuestConnect(HttpConnect<Requests>);
 
 impl GuestConnect {
     /// Takes the nodes' client addresses.
     pub fn new(addresses: Addresses) -> GuestConnect {
-        GuestConnect { addresses }
+        GuestConnect(HttpConnect::new(addresses, Requests))
     }
 }
 
@@ -31,51 +28,27 @@ impl Connect for GuestConnect {
         node: &'a NodeName,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn Client>, ClientError>> {
-        Box::pin(async move {
-            let stream = dial_node(&self.addresses, node, timeout).await?;
-            let http = Http::new(stream).await?;
-            Ok(Box::new(GuestClient { http, spent: false }) as Box<dyn Client>)
-        })
+        self.0.connect(node, timeout)
     }
 }
 
-/// One connection of one process.
-#[derive(Debug)]
-struct GuestClient {
-    http: Http,
-    /// An operation ended in doubt: this connection tells nothing any more.
-    spent: bool,
-}
+/// What guests understand.
+#[derive(Clone, Debug)]
+struct Requests;
 
-impl GuestClient {
-    async fn exchange(&mut self, invocation: &Invocation) -> Response {
-        let call = match Call::of(&invocation.op) {
-            Ok(call) => call,
-            Err(why) => return Response::failed(ClientError::Rejected(why)),
-        };
-        match self.http.send(call.method, &call.path, call.body).await {
-            Ok(answer) => wire::response(&invocation.op, &answer),
-            Err(error) => Response::failed(error),
-        }
+impl Dialect for Requests {
+    type Reading = Op;
+
+    fn question(
+        &self,
+        _node: &NodeName,
+        invocation: &Invocation,
+    ) -> Result<(Question, Op), String> {
+        let Call { method, path, body } = Call::of(&invocation.op)?;
+        Ok((Question { method, path, body }, invocation.op.clone()))
     }
-}
 
-impl Client for GuestClient {
-    fn invoke<'a>(
-        &'a mut self,
-        invocation: &'a Invocation,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Response> {
-        async move {
-            if self.spent {
-                let why = "the connection was spent by an earlier operation".to_owned();
-                return Response::failed(ClientError::Refused(why));
-            }
-            let exchange = time::timeout(timeout, self.exchange(invocation)).await;
-            let response = exchange.unwrap_or_else(|_| Response::failed(ClientError::Timeout));
-            self.spent |= spends(&response);
-            response
-        }
-        .boxed()
+    fn response(&self, op: &Op, answer: &Answer) -> Response {
+        wire::response(op, answer)
     }
 }

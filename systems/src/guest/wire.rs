@@ -17,6 +17,7 @@ use squall_history::{F, Op, Value};
 use squall_workloads::{ClientError, Response};
 
 use crate::http::Answer;
+use crate::rest::percent;
 
 pub(super) const STATUS: &str = "/status";
 
@@ -32,7 +33,7 @@ impl Call {
     /// Returns the request for an operation, or why there is none.
     pub(super) fn of(op: &Op) -> Result<Call, String> {
         let key = op.key.as_ref().ok_or_else(|| format!("{} needs a key", op.f))?;
-        let path = format!("/kv/{}", path_segment(&key.to_string()));
+        let path = format!("/kv/{}", percent(&key.to_string()));
         let call = |method, path, body: &Json| Call { method, path, body: body.to_string().into() };
         match &op.f {
             F::Read => Ok(Call { method: Method::GET, path, body: Vec::new() }),
@@ -57,15 +58,6 @@ impl Call {
             | F::Other(_) => Err(format!("unsupported: {}", op.f)),
         }
     }
-}
-
-/// Returns a key as a path may hold it (RFC 3986, §2.3).
-fn path_segment(key: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let one = |byte: u8| {
-        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-    };
-    key.bytes().map(one).collect()
 }
 
 /// What an answer may tell. A field that is there and null is told apart from one that is not there.

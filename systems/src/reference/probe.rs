@@ -32,7 +32,7 @@ impl ReferenceProbe {
 
 impl LeaderProbe for ReferenceProbe {
     fn leader(&self) -> BoxFuture<'_, Option<NodeName>> {
-        who_leads(&self.addresses, DEADLINE, leads).boxed()
+        who_leads(&self.addresses, DEADLINE, |_, address| leads(address)).boxed()
     }
 }
 
