@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -158,7 +159,7 @@ impl Peer {
         let committed = ready.take_committed_entries();
         let reads = ready.take_read_states();
         self.apply(committed)?;
-        self.on_read_states(reads);
+        self.on_read_states(reads)?;
         let mut light = self.raft.advance(ready);
         if let Some(commit) = light.commit_index() {
             self.raft.mut_store().wl().mut_hard_state().set_commit(commit);
@@ -196,12 +197,15 @@ impl Peer {
         Ok(())
     }
 
-    fn on_read_states(&mut self, states: Vec<ReadState>) {
+    /// Learns how far the state must be for a read. What arrived was of this term, or the library had passed over it.
+    fn on_read_states(&mut self, states: Vec<ReadState>) -> io::Result<()> {
         for state in states {
             if let Some(read) = self.reads.get_mut(&state.request_ctx) {
                 read.index = Some(state.index);
+                self.trace.read_index(&state, self.raft.raft.term)?;
             }
         }
+        Ok(())
     }
 
     /// Answers the reads whose index the state has reached.

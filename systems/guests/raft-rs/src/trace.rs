@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use guest_api::Args;
 use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use raft::storage::MemStorage;
-use raft::{Raft, StateRole, Storage};
+use raft::{Raft, ReadState, StateRole, Storage};
 use serde_json::{Map, Value, json};
 
 /// The trace of one boot. Without `SQUALL_TRACE` it says nothing.
@@ -129,6 +129,15 @@ impl Trace {
     pub(crate) fn apply(&mut self, entry: &Entry) -> io::Result<()> {
         let (index, term) = (entry.index, entry.term);
         self.event("apply", json!({"index": index, "term": term, "hash": hash(entry)}));
+        self.flush()
+    }
+
+    /// A read that a leader of this term has confirmed.
+    pub(crate) fn read_index(&mut self, state: &ReadState, term: u64) -> io::Result<()> {
+        let token = String::from_utf8_lossy(&state.request_ctx);
+        let (index, mode) = (state.index, "read_index");
+        let fields = json!({"token": token, "index": index, "term": term, "mode": mode});
+        self.event("read_index", fields);
         self.flush()
     }
 
