@@ -35,6 +35,8 @@ pub(crate) struct Question<'a> {
     pub(crate) operations: &'a [Operation],
     /// Those of this object, in the order of their invocations.
     pub(crate) entries: &'a [Entry],
+    /// What these do to a register, where that is known already.
+    pub(crate) acts: Option<&'a register::Acts>,
     /// What is proved for its model.
     pub(crate) rules: Rules,
     /// The value that a register starts with.
@@ -187,12 +189,19 @@ pub(crate) fn is_register(question: &Question<'_>) -> bool {
 
 /// Decides a register: by its zones, else by the search that knows registers.
 fn as_register(question: &Question<'_>) -> Settled {
-    let acts = register::Acts::new(question.operations, question.entries, question.initial);
-    let answer = match zones::zones(question.entries, &acts) {
+    let made;
+    let acts = match question.acts {
+        Some(known) => known,
+        None => {
+            made = register::Acts::new(question.operations, question.entries, question.initial);
+            &made
+        }
+    };
+    let answer = match zones::zones(question.entries, acts) {
         zones::Zones::Order(order) => Answer::Order(order),
         zones::Zones::Contradiction(members) => contradiction(question, members),
         zones::Zones::Unsure => {
-            let found = register::search::search(question.entries, &acts, question.meter, PATIENCE);
+            let found = register::search::search(question.entries, acts, question.meter, PATIENCE);
             let answer = match found {
                 None => return unsure(),
                 Some(Ok(Found::Nothing { .. })) => Answer::Impossible(shortest_prefix(question)),
@@ -264,7 +273,7 @@ fn of_parts(question: &Question<'_>, parts: &[Vec<u32>], engine: &'static str) -
     for part in parts {
         let entries: Vec<Entry> = part.iter().map(|n| question.entries[*n as usize]).collect();
         let Settled { answer, states, .. } =
-            settle(&model, &Question { entries: &entries, ..*question });
+            settle(&model, &Question { entries: &entries, acts: None, ..*question });
         met += states;
         match answer {
             Answer::Order(order) => {

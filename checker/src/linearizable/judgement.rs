@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use squall_history::{Claim, F, History, Key, Operation, Outcome};
+use squall_history::{Claim, F, Key, Operation, Outcome};
 
 use super::core::Relaxed;
-use super::part::{NEVER, constrains};
+use super::part::NEVER;
 use super::positions::Positions;
 use super::{story, worst};
 use crate::budget::Meter;
@@ -139,25 +139,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Counts.
-    pub(crate) fn of(history: &History, reading: &Reading, by_key: bool) -> Coverage {
-        let mut coverage = Coverage::default();
-        let mut returns: Vec<u32> = Vec::new();
-        for operation in history.operations() {
-            coverage.count(operation, reading);
-            returns.extend(operation.returned);
-        }
-        returns.sort_unstable();
-        coverage.concurrency = concurrency(history, &returns);
-        coverage.keys = if by_key { keys(history) } else { 1 };
-        coverage
-    }
-
-    fn count(&mut self, operation: &Operation, reading: &Reading) {
+    /// Counts an operation, which may matter to the verdict or not.
+    pub(crate) fn count(&mut self, operation: &Operation, matters: bool) {
         if matches!(operation.outcome, Outcome::Ok(_)) {
             self.acknowledged += 1;
         }
-        let matters = constrains(operation, reading);
         let counter = match (&operation.outcome, &operation.op.f) {
             (Outcome::Info { .. }, _) if matters => &mut self.info_kept,
             (Outcome::Info { .. }, _) => &mut self.info_dropped,
@@ -169,37 +155,6 @@ impl Coverage {
         };
         *counter += 1;
     }
-}
-
-/// Returns how many operations that return were open at once.
-fn concurrency(history: &History, returns: &[u32]) -> usize {
-    let mut returned = 0;
-    let mut open = 0;
-    let mut most = 0;
-    for operation in history.operations().iter().filter(|op| op.returned.is_some()) {
-        while returns.get(returned).is_some_and(|ret| *ret < operation.invoked) {
-            returned += 1;
-            open -= 1;
-        }
-        open += 1;
-        most = most.max(open);
-    }
-    most
-}
-
-fn keys(history: &History) -> usize {
-    let mut keys: Vec<Option<&Key>> = Vec::new();
-    let mut last = None;
-    for operation in history.operations() {
-        let key = operation.op.key.as_ref();
-        if last != Some(key) {
-            keys.push(key);
-            last = Some(key);
-        }
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    keys.len()
 }
 
 impl Judgement {

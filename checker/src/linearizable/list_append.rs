@@ -81,8 +81,7 @@ impl<'a> List<'a> {
         let question = self.question;
         let longest = self.longest();
         self.steps = vec![EMPTY; longest.len() + 1];
-        let appended = question.operations().map(|operation| &operation.op.value);
-        let mut places = Places { values: Values::for_all(appended), place: Vec::new() };
+        let mut places = Places { values: Values::default(), place: Vec::new() };
         for (k, element) in (1..).zip(longest) {
             let number = places.number(element);
             let first = places.place[number];

@@ -20,6 +20,7 @@ mod search;
 mod set;
 mod space;
 mod story;
+mod survey;
 mod timeline;
 mod values;
 
@@ -36,6 +37,7 @@ pub use squall_history::{FailedCas, NilRead, Reading};
 
 use decide::{Decided, Question, Rules};
 use part::Part;
+use survey::Survey;
 
 /// Judges a history against a built-in model.
 ///
@@ -64,16 +66,8 @@ use part::Part;
 /// assert_eq!(judgement.verdict, Verdict::Valid);
 /// ```
 pub fn judge(history: &History, model: ModelKind, reading: &Reading, budget: &Budget) -> Judgement {
-    let meter = budget.start();
-    if let Some(why) = misfit(history, model, reading) {
-        return Judgement::unknown(model.name(), reading, why, &meter);
-    }
     let seeded = Seeded { kind: model, initial: &reading.initial };
-    let mut judgement =
-        with_rules(history, &seeded, Rules::Builtin(model), model.name(), reading, &meter);
-    judgement.positions =
-        positions::judge(history, &seeded, Rules::Builtin(model), reading, &meter);
-    judgement
+    with_rules(history, &seeded, Rules::Builtin(model), model.name(), reading, &budget.start())
 }
 
 /// Judges a history against a model of your own.
@@ -81,19 +75,8 @@ pub fn judge(history: &History, model: ModelKind, reading: &Reading, budget: &Bu
 /// Operations that failed are left out, unless their reason is `precondition`; reads that returned nil are asked of the
 /// model like all others.
 pub fn check<M: Model>(model: &M, history: &History, budget: &Budget) -> Judgement {
-    let meter = budget.start();
-    let reading = Reading::default();
-    let mut judgement =
-        with_rules(history, model, Rules::General, "a model of the user's", &reading, &meter);
-    judgement.positions = positions::judge(history, model, Rules::General, &reading, &meter);
-    judgement
-}
-
-/// Says which operation the model cannot make sense of, if there is one that matters.
-fn misfit(history: &History, model: ModelKind, reading: &Reading) -> Option<String> {
-    let matter = history.operations().iter().filter(|op| part::constrains(op, reading));
-    let mut misfits = matter.filter_map(|op| Some((op.invoke_line, model.misunderstands(op)?)));
-    misfits.next().map(|(line, why)| format!("line {line}: {why}"))
+    let (rules, reading) = (Rules::General, Reading::default());
+    with_rules(history, model, rules, "a model of the user's", &reading, &budget.start())
 }
 
 fn with_rules<M: Model>(
@@ -104,14 +87,21 @@ fn with_rules<M: Model>(
     reading: &Reading,
     meter: &Meter,
 ) -> Judgement {
-    let coverage = Coverage::of(history, reading, model.keys_are_independent());
-    if coverage.acknowledged == 0 {
+    let Survey { coverage, parts, positions } = match Survey::of(history, model, rules, reading) {
+        Ok(survey) => survey,
+        Err(misfit) => return Judgement::unknown(name, reading, misfit, meter),
+    };
+    let mut judgement = if coverage.acknowledged == 0 {
         let why = "nothing exercised: no operation was acknowledged".to_owned();
-        return Judgement { coverage, ..Judgement::unknown(name, reading, why, meter) };
+        Judgement { coverage, ..Judgement::unknown(name, reading, why, meter) }
+    } else {
+        let keys = decide_all(history, model, rules, &parts, &reading.initial, meter);
+        Judgement::of(name, reading, coverage, keys, meter)
+    };
+    if positions {
+        judgement.positions = positions::judge(history, model, rules, reading, &parts, meter);
     }
-    let parts = part::split(history, reading, model.keys_are_independent());
-    let keys = decide_all(history, model, rules, &parts, &reading.initial, meter);
-    Judgement::of(name, reading, coverage, keys, meter)
+    judgement
 }
 
 /// Decides every part, the largest first, so that no thread is left with one at the end.
@@ -130,8 +120,9 @@ fn decide_all<M: Model>(
         .into_par_iter()
         .with_max_len(1)
         .map(|n| {
-            let entries = &parts[n].entries;
-            (n, decide::decide(model, &Question { operations, entries, rules, initial, meter }))
+            let (entries, acts) = (&parts[n].entries[..], parts[n].acts.as_ref());
+            let question = Question { operations, entries, acts, rules, initial, meter };
+            (n, decide::decide(model, &question))
         })
         .collect();
     decided.sort_by_key(|(n, _)| *n);
@@ -153,8 +144,8 @@ pub(crate) fn second_opinions(
     let rules = Rules::Builtin(kind);
     let mut opinions = Vec::new();
     for part in &parts {
-        let (operations, entries) = (history.operations(), &part.entries[..]);
-        let question = Question { operations, entries, rules, initial, meter: &meter };
+        let (operations, entries, acts) = (history.operations(), &part.entries[..], None);
+        let question = Question { operations, entries, acts, rules, initial, meter: &meter };
         opinions.extend(decide::second_opinions(&model, &question));
     }
     let mut worst: Vec<(&'static str, Verdict)> = Vec::new();

@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use squall_history::{F, History, Key, Operation, Outcome, Request};
+use squall_history::{
+    F, FailedCas, History, Key, NilRead, Operation, Outcome, Reading, Request, Value,
+};
 
-use squall_history::{FailedCas, NilRead, Reading};
+use super::register::{Acting, Acts};
 
 /// The return of an operation that may take effect at any later time, or never.
 pub(crate) const NEVER: u32 = u32::MAX;
@@ -36,33 +38,109 @@ pub(crate) struct Part {
     pub(crate) key: Option<Key>,
     /// What was done to it.
     pub(crate) entries: Vec<Entry>,
+    /// What that does to a register, where it may be one.
+    pub(crate) acts: Option<Acts>,
+}
+
+/// How a history falls into parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut<'a> {
+    /// How it is read.
+    pub(crate) reading: &'a Reading,
+    /// Whether each key is a part, or all is one.
+    pub(crate) by_key: bool,
+    /// The value that each part starts with, where they may be registers.
+    pub(crate) registers: Option<&'a Value>,
 }
 
 /// Splits a history by key, or not at all.
 pub(crate) fn split(history: &History, reading: &Reading, by_key: bool) -> Vec<Part> {
-    let merged = Merged::of(history);
-    let mut parts: Vec<Part> = Vec::new();
-    let mut index: HashMap<Option<&Key>, usize, FixedState> = HashMap::default();
-    let mut last: Option<(Option<&Key>, usize)> = None;
-    for (n, operation) in history.operations().iter().enumerate() {
-        let Some(entry) = merged.entry(n as u32, operation) else { continue };
-        let operation = &history.operations()[entry.op as usize];
-        if !constrains(operation, reading) {
-            continue;
+    let mut split = Split::new(history, Cut { reading, by_key, registers: None });
+    for (n, operation) in (0..).zip(history.operations()) {
+        split.take(n, operation, constrains(operation, reading));
+    }
+    split.finish()
+}
+
+/// Splits a history as its operations are met, so that whoever walks over them anyway need not do it twice.
+pub(crate) struct Split<'a> {
+    history: &'a History,
+    cut: Cut<'a>,
+    /// Made when the first request is met: few histories have any.
+    merged: Option<Merged>,
+    parts: Vec<Growing<'a>>,
+    index: HashMap<Option<&'a Key>, usize, FixedState>,
+    /// The key that was met last, and its part: a history of one key asks for no other.
+    last: Option<(Option<&'a Key>, usize)>,
+}
+
+/// A part to which operations are still added.
+struct Growing<'a> {
+    key: Option<&'a Key>,
+    entries: Vec<Entry>,
+    acts: Option<Acting<'a>>,
+}
+
+impl<'a> Split<'a> {
+    /// Begins with no parts.
+    pub(crate) fn new(history: &'a History, cut: Cut<'a>) -> Split<'a> {
+        let (merged, last) = (None, None);
+        Split { history, cut, merged, parts: Vec::new(), index: HashMap::default(), last }
+    }
+
+    /// Takes the operation with this index; `matters` says whether it [constrains] anything by itself.
+    pub(crate) fn take(&mut self, n: u32, operation: &'a Operation, matters: bool) {
+        let (entry, operation, matters) = match operation.request {
+            None => (Attempts::one(n, operation).entry, operation, matters),
+            Some(request) => {
+                let history = self.history;
+                let merged = self.merged.get_or_insert_with(|| Merged::of(history));
+                let Some(entry) = merged.entry(n, request) else { return };
+                let operation = &history.operations()[entry.op as usize];
+                (entry, operation, constrains(operation, self.cut.reading))
+            }
+        };
+        let part = self.part(operation.op.key.as_ref());
+        if matters {
+            part.entries.push(entry);
+            part.acts.iter_mut().for_each(|acts| acts.push(operation));
         }
-        let key = operation.op.key.as_ref().filter(|_| by_key);
-        let part = match last {
+    }
+
+    fn part(&mut self, key: Option<&'a Key>) -> &mut Growing<'a> {
+        let key = key.filter(|_| self.cut.by_key);
+        let part = match self.last {
             Some((known, part)) if known == key => part,
-            _ => *index.entry(key).or_insert_with(|| {
-                parts.push(Part { key: key.cloned(), entries: Vec::new() });
-                parts.len() - 1
+            _ => *self.index.entry(key).or_insert_with(|| {
+                let acts = self.cut.registers.map(Acting::from);
+                self.parts.push(Growing { key, entries: Vec::new(), acts });
+                self.parts.len() - 1
             }),
         };
-        last = Some((key, part));
-        parts[part].entries.push(entry);
+        self.last = Some((key, part));
+        &mut self.parts[part]
     }
-    parts.sort_by(|a, b| natural(a.key.as_ref()).cmp(&natural(b.key.as_ref())));
-    parts
+
+    /// Returns how many objects were met, those included to which nothing was done that matters.
+    pub(crate) fn objects(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Returns the parts in the order of their keys.
+    pub(crate) fn finish(self) -> Vec<Part> {
+        let mut parts: Vec<Part> = self
+            .parts
+            .into_iter()
+            .filter(|part| !part.entries.is_empty())
+            .map(|Growing { key, entries, acts }| Part {
+                key: key.cloned(),
+                entries,
+                acts: acts.map(Acting::finish),
+            })
+            .collect();
+        parts.sort_by(|a, b| natural(a.key.as_ref()).cmp(&natural(b.key.as_ref())));
+        parts
+    }
 }
 
 /// Orders key 9 before key 10.
@@ -110,12 +188,9 @@ impl Merged {
         Merged { attempts }
     }
 
-    /// Returns the entry that an operation stands for: itself, all attempts at its request where it is the first of
-    /// them, or nothing.
-    fn entry(&self, n: u32, operation: &Operation) -> Option<Entry> {
-        let Some(request) = operation.request else {
-            return Some(Attempts::one(n, operation).entry);
-        };
+    /// Returns the entry that an attempt at a request stands for: all attempts, where it is the first of them, or
+    /// nothing.
+    fn entry(&self, n: u32, request: Request) -> Option<Entry> {
         let attempts = self.attempts.get(&request)?;
         (attempts.first == n).then_some(attempts.entry)
     }

@@ -14,7 +14,7 @@ use squall_history::{Claim, History, Operation, Outcome};
 use super::core::Relaxed;
 use super::decide::{Question, Rules, decide};
 use super::judgement::{CoreOperation, Finding};
-use super::part::{Entry, NEVER, Part, split};
+use super::part::{Entry, NEVER, Part};
 use super::story;
 use crate::budget::Meter;
 use crate::{Call, Evidence, Model, Row, Verdict};
@@ -88,19 +88,19 @@ pub(super) fn judge<M: Model>(
     model: &M,
     rules: Rules,
     reading: &Reading,
+    parts: &[Part],
     meter: &Meter,
 ) -> Positions {
-    let parts = split(history, reading, model.keys_are_independent());
     let operations = history.operations();
     let place = |entry: &Entry| place(model, &operations[entry.op as usize]);
     let placed = parts.iter().flat_map(|part| &part.entries).filter_map(place).count();
     if placed == 0 {
         return Positions::Absent;
     }
-    if let Some(found) = against_time(operations, &parts, &place) {
+    if let Some(found) = against_time(operations, parts, &place) {
         return found;
     }
-    for part in &parts {
+    for part in parts {
         if let Some(found) = against_model(operations, model, rules, reading, part, &place, meter) {
             return found;
         }
@@ -176,7 +176,7 @@ fn against_model<M: Model>(
     }
     let entries = retimed(operations, model, part, &placed, place);
     let initial = &reading.initial;
-    let question = Question { operations, entries: &entries, rules, initial, meter };
+    let question = Question { operations, entries: &entries, acts: None, rules, initial, meter };
     let decided = decide(model, &question).judgement(None);
     match decided.finding {
         Finding::Linearizable(_) => None,

@@ -80,8 +80,7 @@ impl<'a> Queue<'a> {
     fn of(question: &'a Question<'a>) -> Result<Queue<'a>, Answer> {
         let mut queue =
             Queue { question, elements: Vec::new(), empties: Vec::new(), doubtful: Vec::new() };
-        let mut values =
-            Values::for_all(question.operations().map(|operation| &operation.op.value));
+        let mut values = Values::default();
         queue.dequeues(&mut values)?;
         queue.enqueues(&mut values)?;
         if !queue.empties.is_empty() && !queue.doubtful.is_empty() {

@@ -31,7 +31,7 @@ pub(crate) fn decide(question: &Question<'_>) -> Answer {
 
 /// Splits a set without whole reads into its elements: the entries about each.
 pub(crate) fn elements(question: &Question<'_>) -> Option<Vec<Vec<u32>>> {
-    let mut values = Values::for_all(question.operations().map(|operation| &operation.op.value));
+    let mut values = Values::default();
     let mut elements: Vec<Vec<u32>> = Vec::new();
     for n in 0..question.entries.len() as u32 {
         let operation = question.operation(n);
@@ -79,8 +79,7 @@ fn items(operation: &Operation) -> &[Value] {
 impl<'a> Set<'a> {
     fn of(question: &'a Question<'a>) -> Result<Set<'a>, Answer> {
         let mut set = Set { question, elements: Vec::new(), number: Vec::new(), reads: Vec::new() };
-        let mut values =
-            Values::for_all(question.operations().map(|operation| &operation.op.value));
+        let mut values = Values::default();
         for n in 0..question.entries.len() as u32 {
             let number = set.learn(n, &mut values)?;
             set.number.push(number);

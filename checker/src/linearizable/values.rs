@@ -8,59 +8,81 @@ use squall_history::Value;
 /// No number.
 const NONE: u32 = u32::MAX;
 
+/// How far below the first whole number the table begins, and how far beyond four times as many numbers as there are it
+/// may reach.
+const SLACK: i64 = 512;
+
 /// Numbers values from 0 in the order in which they are met.
+///
+/// The table grows with the numbers that are met, never to more than some four times as many: one that lies too far out
+/// when it is first met is kept by hash, and is looked for there once the table has reached it.
+#[derive(Default)]
 pub(crate) struct Values<'a> {
-    base: i64,
+    /// The whole number at the start of the table, once there is one.
+    base: Option<i64>,
     table: Vec<u32>,
-    numbers: HashMap<i64, u32, FixedState>,
+    far: HashMap<i64, u32, FixedState>,
     others: HashMap<&'a Value, u32, FixedState>,
     count: u32,
 }
 
 impl<'a> Values<'a> {
-    /// Prepares a table for the whole numbers among these values, unless they are too far apart.
-    pub(crate) fn for_all<'b>(values: impl Iterator<Item = &'b Value>) -> Values<'a> {
-        let (mut least, mut most, mut count) = (i64::MAX, i64::MIN, 0_usize);
-        for number in values.filter_map(Value::as_int) {
-            least = least.min(number);
-            most = most.max(number);
-            count += 1;
-        }
-        let span = most.checked_sub(least).and_then(|span| usize::try_from(span).ok());
-        let close = span.filter(|span| *span < 4 * count + 1024);
-        Values {
-            base: least,
-            table: close.map_or_else(Vec::new, |span| vec![NONE; span + 1]),
-            numbers: HashMap::default(),
-            others: HashMap::default(),
-            count: 0,
-        }
-    }
-
     /// Returns the number of a value, a new one for a new value.
     pub(crate) fn number(&mut self, value: &'a Value) -> u32 {
         let fresh = self.count;
         let number = match value {
-            Value::Int(number) => match self.slot(*number) {
-                Some(slot) => &mut self.table[slot],
-                None => self.numbers.entry(*number).or_insert(NONE),
-            },
-            other => self.others.entry(other).or_insert(NONE),
+            Value::Int(number) => self.whole(*number, fresh),
+            other => *self.others.entry(other).or_insert(fresh),
         };
-        if *number == NONE {
-            *number = fresh;
+        if number == fresh {
             self.count += 1;
         }
-        *number
+        number
     }
 
-    fn slot(&self, number: i64) -> Option<usize> {
-        let slot = usize::try_from(number.checked_sub(self.base)?).ok()?;
-        (slot < self.table.len()).then_some(slot)
+    fn whole(&mut self, number: i64, fresh: u32) -> u32 {
+        let Some(slot) = self.slot(number) else {
+            return *self.far.entry(number).or_insert(fresh);
+        };
+        if slot >= self.table.len() {
+            self.table.resize((slot + 1).next_power_of_two(), NONE);
+        }
+        if self.table[slot] == NONE {
+            self.table[slot] = self.far.get(&number).copied().unwrap_or(fresh);
+        }
+        self.table[slot]
+    }
+
+    /// Returns where a whole number stands in the table, if it is near enough.
+    fn slot(&mut self, number: i64) -> Option<usize> {
+        let base = *self.base.get_or_insert_with(|| number.saturating_sub(SLACK));
+        let slot = number.checked_sub(base)?;
+        (0..4 * i64::from(self.count) + 2 * SLACK).contains(&slot).then_some(slot as usize)
     }
 
     /// Returns how many values were met.
     pub(crate) fn count(&self) -> usize {
         self.count as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_keeps_its_number_however_far_apart_they_are() {
+        let numbers = (0..5_000_i64).map(|n| n * 7 % 5_000).map(Value::Int);
+        let far = [i64::MIN, i64::MAX, -600, 4_999_999].map(Value::Int);
+        let texts = [Value::Nil, Value::text("5"), Value::list([Value::Int(5)])];
+        let all: Vec<Value> = far.into_iter().chain(numbers).chain(texts).collect();
+        let mut values = Values::default();
+        for (n, value) in (0..).zip(&all) {
+            assert_eq!(values.number(value), n, "{value} is new");
+        }
+        for (n, value) in (0..).zip(&all) {
+            assert_eq!(values.number(value), n, "{value} is known");
+        }
+        assert_eq!(values.count(), all.len());
     }
 }

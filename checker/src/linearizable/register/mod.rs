@@ -42,6 +42,7 @@ impl Act {
 }
 
 /// The operations on one register.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Acts {
     /// One for each entry.
     pub(crate) of: Vec<Act>,
@@ -52,24 +53,35 @@ pub(crate) struct Acts {
 impl Acts {
     /// Translates the entries of a register.
     pub(crate) fn new(operations: &[Operation], entries: &[Entry], initial: &Value) -> Acts {
-        let op = |entry: &Entry| &operations[entry.op as usize];
-        let mentioned = entries.iter().map(op).flat_map(mentioned);
-        let mut values = Values::for_all(mentioned);
-        values.number(initial);
-        let of = entries.iter().map(|entry| act(op(entry), &mut values)).collect();
-        Acts { of, values: values.count() }
+        let mut acting = Acting::from(initial);
+        entries.iter().for_each(|entry| acting.push(&operations[entry.op as usize]));
+        acting.finish()
     }
 }
 
-/// Returns the values that an operation mentions.
-fn mentioned(operation: &Operation) -> impl Iterator<Item = &Value> {
-    let seen = match &operation.outcome {
-        Outcome::Ok(seen) => Some(seen),
-        Outcome::Fail { seen, .. } => seen.as_ref(),
-        Outcome::Info { .. } => None,
-    };
-    let pair = operation.op.value.as_pair().map(|(from, to)| [from, to]);
-    seen.into_iter().chain(pair.into_iter().flatten()).chain([&operation.op.value])
+/// Translates the operations on one register as they are met.
+pub(crate) struct Acting<'a> {
+    of: Vec<Act>,
+    values: Values<'a>,
+}
+
+impl<'a> Acting<'a> {
+    /// Begins with the initial value.
+    pub(crate) fn from(initial: &'a Value) -> Acting<'a> {
+        let mut values = Values::default();
+        values.number(initial);
+        Acting { of: Vec::new(), values }
+    }
+
+    /// Takes the next operation.
+    pub(crate) fn push(&mut self, operation: &'a Operation) {
+        self.of.push(act(operation, &mut self.values));
+    }
+
+    /// Returns what was done.
+    pub(crate) fn finish(self) -> Acts {
+        Acts { of: self.of, values: self.values.count() }
+    }
 }
 
 fn act<'a>(operation: &'a Operation, values: &mut Values<'a>) -> Act {

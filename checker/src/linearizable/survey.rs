@@ -1,0 +1,90 @@
+//! What one walk over a history finds out: what it covers, what the model cannot make sense of, and its parts.
+//!
+//! Operations are large, and a history of a million does not fit any cache: every walk over them costs as much as all
+//! that the engine for registers does afterwards.
+
+use squall_history::{History, Reading};
+
+use super::decide::Rules;
+use super::judgement::Coverage;
+use super::part::{Cut, Part, Split, constrains};
+use crate::{Model, ModelKind};
+
+/// What is known of a history before any engine is asked.
+pub(crate) struct Survey {
+    /// How much of it says anything.
+    pub(crate) coverage: Coverage,
+    /// Its parts, in the order of their keys.
+    pub(crate) parts: Vec<Part>,
+    /// Whether an operation carries a position.
+    pub(crate) positions: bool,
+}
+
+impl Survey {
+    /// Walks over a history; fails with the first operation that matters and that the model cannot make sense of.
+    pub(crate) fn of<M: Model>(
+        history: &History,
+        model: &M,
+        rules: Rules,
+        reading: &Reading,
+    ) -> Result<Survey, String> {
+        let by_key = model.keys_are_independent();
+        let registers = rules.may_be_registers().then_some(&reading.initial);
+        let mut split = Split::new(history, Cut { reading, by_key, registers });
+        let mut coverage = Coverage::default();
+        let mut open = Open::new(history);
+        let mut positions = false;
+        for (n, operation) in (0..).zip(history.operations()) {
+            let matters = constrains(operation, reading);
+            if let (true, Rules::Builtin(kind)) = (matters, rules)
+                && let Some(why) = kind.misunderstands(operation)
+            {
+                return Err(format!("line {}: {why}", operation.invoke_line));
+            }
+            coverage.count(operation, matters);
+            positions |= operation.pos.is_some();
+            if let Some(returned) = operation.returned {
+                open.during(operation.invoked, returned);
+            }
+            split.take(n, operation, matters);
+        }
+        coverage.concurrency = open.most();
+        coverage.keys = if by_key { split.objects() } else { 1 };
+        Ok(Survey { coverage, parts: split.finish(), positions })
+    }
+}
+
+impl Rules {
+    /// Returns whether the parts may be registers, for which the operations are then translated at once.
+    fn may_be_registers(self) -> bool {
+        match self {
+            Rules::Builtin(ModelKind::Register | ModelKind::CasRegister | ModelKind::Kv) => true,
+            Rules::Builtin(_) | Rules::General => false,
+        }
+    }
+}
+
+/// Counts how many operations are open at once: one more or one less at each event.
+struct Open {
+    changes: Vec<i8>,
+}
+
+impl Open {
+    fn new(history: &History) -> Open {
+        Open { changes: vec![0; history.events() as usize + 1] }
+    }
+
+    fn during(&mut self, invoked: u32, returned: u32) {
+        self.changes[invoked as usize] = 1;
+        self.changes[returned as usize] = -1;
+    }
+
+    fn most(&self) -> usize {
+        let (mut open, mut most) = (0_i64, 0);
+        for change in &self.changes {
+            open += i64::from(*change);
+            most = most.max(open);
+        }
+        most as usize
+    }
+}
