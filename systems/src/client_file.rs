@@ -18,7 +18,7 @@ use crate::spec_error::{SpecError, nearest};
 use crate::spec_file::{Names, Validation, Words};
 
 /// The kinds that are built in.
-pub(crate) const KINDS: [&str; 5] = ["squall", "etcd", "guest", "http", "resp"];
+pub(crate) const KINDS: [&str; 4] = ["squall", "etcd", "http", "resp"];
 
 /// A `[client]` as it stands.
 pub(crate) trait RawClient: DeserializeOwned {
@@ -58,7 +58,6 @@ fn plain_kind(kind: &Spanned<String>, check: &Validation<'_>) -> Result<ClientKi
     match kind.get_ref().as_str() {
         "squall" => Ok(ClientKind::Squall),
         "etcd" => Ok(ClientKind::Etcd),
-        "guest" => Ok(ClientKind::Guest),
         other => {
             let why = format!("unknown client {other:?}{}", nearest(other, KINDS));
             Err(check.locator.at(kind.span(), why))

@@ -41,11 +41,6 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Returns the question that has no body.
-    pub(crate) fn get(path: &str) -> Question {
-        Question { method: Method::GET, path: path.to_owned(), body: Vec::new() }
-    }
-
     /// Returns the question that posts JSON.
     pub(crate) fn post(path: &str, body: Vec<u8>) -> Question {
         Question { method: Method::POST, path: path.to_owned(), body }

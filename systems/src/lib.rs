@@ -7,7 +7,6 @@ mod attempt;
 mod binary;
 mod client_file;
 pub mod etcd;
-pub mod guest;
 mod http;
 mod http_client;
 mod nodes;

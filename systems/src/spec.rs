@@ -92,8 +92,6 @@ pub enum ClientKind {
     Squall,
     /// etcd's JSON gateway.
     Etcd,
-    /// JSON over HTTP: the requests of `systems/guests/API.md`.
-    Guest,
     /// HTTP by templates.
     Http(Box<HttpCalls>),
     /// Redis' protocol.
@@ -117,7 +115,7 @@ impl ClientKind {
         let described = |has: bool| if has { Offer::Yes } else { Offer::No };
         match self {
             ClientKind::Squall | ClientKind::Exec(_) => [Offer::Yes, Offer::Yes, Offer::IfClaimed],
-            ClientKind::Etcd | ClientKind::Guest => [Offer::Yes, Offer::Yes, Offer::No],
+            ClientKind::Etcd => [Offer::Yes, Offer::Yes, Offer::No],
             ClientKind::Http(calls) => {
                 [&calls.write, &calls.cas, &calls.append].map(|call| described(call.is_some()))
             }

@@ -9,7 +9,6 @@ use squall_history::{Claim, NodeName};
 use squall_workloads::{Connect, Workload};
 
 use crate::etcd::{EtcdConnect, EtcdProbe};
-use crate::guest::{GuestConnect, GuestProbe};
 use crate::http_client::HttpConnect;
 use crate::nodes::Addresses;
 use crate::reference::{ReferenceConnect, ReferenceProbe};
@@ -51,7 +50,6 @@ impl SystemSpec {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdConnect::new(addresses))),
-            ClientKind::Guest => Ok(Arc::new(GuestConnect::new(addresses))),
             ClientKind::Http(calls) => Ok(Arc::new(HttpConnect::new(addresses, *calls.clone()))),
             ClientKind::Resp(commands) => {
                 Ok(Arc::new(RespConnect::new(addresses, *commands.clone())))
@@ -65,7 +63,6 @@ impl SystemSpec {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdProbe::new(addresses))),
-            ClientKind::Guest => Ok(Arc::new(GuestProbe::new(addresses))),
             ClientKind::Http(calls) => match &calls.leader {
                 Some(question) => Ok(Arc::new(HttpProbe::new(addresses, question.clone()))),
                 None => Ok(Arc::new(NobodySays)),
@@ -77,7 +74,7 @@ impl SystemSpec {
     /// Whether its page says how to find out who leads. Where it does not, faults aimed at the leader find no target.
     pub fn tells_its_leader(&self) -> bool {
         match &self.client.kind {
-            ClientKind::Squall | ClientKind::Etcd | ClientKind::Guest => true,
+            ClientKind::Squall | ClientKind::Etcd => true,
             ClientKind::Http(calls) => calls.leader.is_some(),
             ClientKind::Resp(_) | ClientKind::Exec(_) => false,
         }
@@ -87,7 +84,6 @@ impl SystemSpec {
         let kind = match &self.client.kind {
             ClientKind::Squall => "JSON lines",
             ClientKind::Etcd => "etcd's JSON gateway",
-            ClientKind::Guest => "the requests of guests",
             ClientKind::Http(_) => "HTTP by templates",
             ClientKind::Resp(_) => "RESP",
             ClientKind::Exec(_) => "a command of its own",

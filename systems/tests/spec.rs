@@ -1,10 +1,11 @@
 //! What a system's TOML may say, and how mistakes in it are answered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use squall_systems::{
-    AdminCall, ClientKind, DiskReader, Durability, LeaderClaim, ReadClaim, ReadyCheck, SystemSpec,
+    Addresses, AdminCall, ClientKind, DiskReader, Durability, LeaderClaim, ReadClaim, ReadyCheck,
+    SystemSpec,
 };
 
 /// The smallest file that is right.
@@ -21,6 +22,24 @@ addr = "{ip}:80"
 
 fn parse(text: &str) -> SystemSpec {
     SystemSpec::parse("system.toml", text).expect("the file is right")
+}
+
+#[test]
+fn every_page_of_the_project_is_right_and_is_called_as_its_system() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_page = |path: &PathBuf| {
+        path.extension().is_some_and(|it| it == "toml") && !path.ends_with("Cargo.toml")
+    };
+    let pages: Vec<_> = entries.filter(is_page).collect();
+    assert!(pages.len() >= 10, "found only {pages:?}");
+    for page in pages {
+        let spec = SystemSpec::read(&page).unwrap_or_else(|error| panic!("{error}"));
+        assert!(spec.connect(Addresses::new()).is_ok(), "{page:?} has no client");
+        let name = page.file_stem().unwrap().to_string_lossy();
+        let own = name == spec.name || spec.name == "squall-raft";
+        assert!(own, "{page:?} calls itself {}, which fetch does not know", spec.name);
+    }
 }
 
 /// Puts a mistake into the small file and returns the answer.

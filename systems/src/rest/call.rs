@@ -175,7 +175,7 @@ fn in_json(mut values: BTreeMap<String, String>) -> BTreeMap<String, String> {
 }
 
 /// Escapes all but the unreserved characters of RFC 3986, section 2.3.
-pub(crate) fn percent(text: &str) -> String {
+fn percent(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {
         match byte {
