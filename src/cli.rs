@@ -374,6 +374,10 @@ pub(crate) struct ZooArgs {
     #[arg(long, value_name = "FILE.md")]
     pub markdown: Option<PathBuf>,
 
+    /// Write here what the story of each bug's first find says, beside what the bug is
+    #[arg(long, value_name = "FILE.md")]
+    pub stories: Option<PathBuf>,
+
     /// Print the hunts as JSON on stdout
     #[arg(long)]
     pub json: bool,

@@ -83,11 +83,12 @@ fn depth(claim: Claim) -> u8 {
         | Claim::CommitQuorum => 0,
         Claim::ElectionSafety => 1,
         Claim::LogMatching => 2,
-        Claim::LeaderCompleteness | Claim::TruncateNotCommitted => 3,
-        Claim::StateMachineSafety | Claim::AcknowledgedSurvive | Claim::ReadIndex => 4,
-        Claim::Linearizable => 5,
-        Claim::Positions => 6,
-        Claim::Exercised => 7,
+        Claim::LeaderCompleteness => 3,
+        Claim::TruncateNotCommitted => 4,
+        Claim::StateMachineSafety | Claim::AcknowledgedSurvive | Claim::ReadIndex => 5,
+        Claim::Linearizable => 6,
+        Claim::Positions => 7,
+        Claim::Exercised => 8,
     }
 }
 

@@ -165,13 +165,14 @@ fn cause(recorded: &Recorded, verdict: &RunVerdict, roots: &[&Row]) -> Sentence 
         };
     };
     let mut sources = sources(verdict);
-    let server = stale_read(verdict, first).and_then(|row| stale_server(recorded, row));
+    let server =
+        stale_read(verdict, first).and_then(|row| stale_server(recorded, row, first.claim));
     let mechanism = match server {
         Some((told, witnesses)) => {
             sources.extend(witnesses);
             Some(told)
         }
-        None => mechanism(first).map(str::to_owned),
+        None => mechanism(first, verdict).map(str::to_owned),
     };
     let alone = roots.iter().all(|row| row.claim == first.claim);
     let sure = if alone { "likely" } else { "possible, and something else broke too" };
@@ -201,7 +202,7 @@ fn stale_read<'a>(verdict: &'a RunVerdict, first: &'a Row) -> Option<&'a Row> {
 }
 
 /// Says what the node that served a stale read was at that time, by the traces.
-fn stale_server(recorded: &Recorded, row: &Row) -> Option<(String, Vec<String>)> {
+fn stale_server(recorded: &Recorded, row: &Row, root: Claim) -> Option<(String, Vec<String>)> {
     let lines: Vec<u64> = row.evidence.iter().map(|line| line.line).collect();
     let reads = recorded.history.operations().iter().filter(|operation| {
         operation.op.f.is_read() && lines.contains(&u64::from(operation.invoke_line))
@@ -228,13 +229,14 @@ fn stale_server(recorded: &Recorded, row: &Row) -> Option<(String, Vec<String>)>
             ),
             vec![witness(node), witness(other)],
         )),
-        (None, _) => Some((
+        // A follower may well serve a read that its leader confirmed, so that alone is no mistake.
+        (None, _) if root == Claim::Linearizable => Some((
             format!(
                 "{node} served the read and led nothing at that time: a follower answered from its own state (paper §8)"
             ),
             vec![witness(node)],
         )),
-        (Some(_), _) => None,
+        (Some(_) | None, _) => None,
     }
 }
 
@@ -262,8 +264,14 @@ fn what_would_decide(recorded: &Recorded) -> &'static str {
     }
 }
 
+const PAST_MATCH: &str = "a follower committed beyond what it had checked against its leader: min(leaderCommit, index of the \
+     last new entry) is the bound (paper Figure 2, step 5 of the receiver)";
+
 /// Returns the mistake that breaks these properties and leaves those before them whole.
-fn mechanism(root: &Row) -> Option<&'static str> {
+fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
+    let broken = |claim| {
+        verdict.rows.iter().any(|row| row.verdict == Verdict::Invalid && row.claim == claim)
+    };
     let local = root.summary.contains("local")
         || root.evidence.iter().any(|line| line.text.contains("local"));
     match root.claim {
@@ -287,6 +295,8 @@ fn mechanism(root: &Row) -> Option<&'static str> {
         Claim::LogMatching => {
             Some("two logs hold different entries at one index and term (paper §5.3)")
         }
+        // Entries that were committed at two servers and differ: the commit was wrong, not the removal.
+        Claim::TruncateNotCommitted if broken(Claim::StateMachineSafety) => Some(PAST_MATCH),
         Claim::TruncateNotCommitted => Some(
             "a follower removed entries that did not conflict with the leader's: an old AppendEntries must not shorten a log \
              (paper §5.3, step 3 of the receiver)",
@@ -294,10 +304,7 @@ fn mechanism(root: &Row) -> Option<&'static str> {
         Claim::LeaderCompleteness => Some(
             "a candidate whose log lacked a committed entry won: voters must refuse logs that are behind theirs (paper §5.4.1)",
         ),
-        Claim::StateMachineSafety => Some(
-            "a follower committed beyond what it had checked against its leader: min(leaderCommit, index of the last new \
-             entry) is the bound (paper Figure 2, step 5 of the receiver)",
-        ),
+        Claim::StateMachineSafety => Some(PAST_MATCH),
         Claim::ReadIndex if local => Some(
             "a read was served from a server's own state, without asking a majority (thesis §6.4)",
         ),

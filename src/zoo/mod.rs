@@ -4,6 +4,7 @@
 
 mod journal;
 mod page;
+mod stories;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -56,6 +57,12 @@ pub(crate) fn command(args: &ZooArgs) -> Result<ExitCode, Failure> {
             .with_context(|| format!("failed to write {}", path.display()))
             .map_err(Failure::harness)?,
         None => eprint!("{text}"),
+    }
+    if let Some(path) = &args.stories {
+        let text = stories::markdown(&dir, &bugs).map_err(Failure::harness)?;
+        std::fs::write(path, text)
+            .with_context(|| format!("failed to write {}", path.display()))
+            .map_err(Failure::harness)?;
     }
     if args.json {
         output::print(&serde_json::to_string(&lines).expect("lines are plain data"));
@@ -182,6 +189,7 @@ mod tests {
             jobs: 1,
             results: "results".into(),
             markdown: None,
+            stories: None,
             json: false,
         };
         let done = [Line::Hunt(Hunt::new("figure8", 1))];
