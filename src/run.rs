@@ -131,6 +131,8 @@ impl<'a> Run<'a> {
             let hash = path.and_then(|path| squall_systems::binary_hash(&path).ok());
             self.manifest.system.binary_sha256 = hash.unwrap_or_default();
         }
+        let connect = self.system.connect(addresses.clone()).map_err(Failure::harness)?;
+        connect.prepare().await.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?;
         let means = Means { links: links.plane, data: Box::new(data), launch: Box::new(Direct) };
         let cluster = Sandboxed::boot(network, plans, &self.dir, means)
             .await
@@ -139,15 +141,14 @@ impl<'a> Run<'a> {
         self.dir.write_manifest(&self.manifest)?;
 
         // 4. Load and faults together, until the time limit.
-        let connect = self.system.connect(addresses.clone()).map_err(Failure::harness)?;
-        let leader = self.system.leader_probe(addresses).map_err(Failure::harness)?;
+        let leader = self.system.leader_probe(addresses);
         let clock = self.clock;
         let world = World {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
             leader: Arc::clone(&leader),
             clock: Arc::new(move || clock.now()),
         };
-        let mut driver = self.driver(connect)?;
+        let mut driver = self.driver(Arc::clone(&connect))?;
         let mut load = self.load()?;
         let stopped = self.drive(&mut driver, &mut *load, world).await?;
 
@@ -175,6 +176,7 @@ impl<'a> Run<'a> {
         self.manifest.moments.first_ack = driver.first_ack();
 
         // 7. Stop; and nothing may be left.
+        connect.close().await;
         self.progress.step("stopping the nodes");
         let stopped_nodes = cluster.stop_all(STOP).await;
         self.manifest.moments.stopped = Some(self.clock.now());

@@ -28,9 +28,12 @@ fn hint(fetch: Option<&str>) -> String {
 impl SystemSpec {
     /// Returns where its binaries lie, unless the run says otherwise: in `bin/<name>` beside its page.
     pub fn bin(&self) -> Option<PathBuf> {
-        // Nodes have a working directory of their own.
-        let home = std::path::absolute(self.home.as_deref()?.join("."));
-        Some(home.ok()?.join("bin").join(&self.name))
+        Some(self.dir()?.join("bin").join(&self.name))
+    }
+
+    /// Returns the directory of its page. Nodes have a working directory of their own, so it is absolute.
+    pub fn dir(&self) -> Option<PathBuf> {
+        std::path::absolute(self.home.as_deref()?.join(".")).ok()
     }
 
     /// Checks that the binary which its page starts lies beside it, where the page says `{bin}`.

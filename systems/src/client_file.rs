@@ -40,7 +40,7 @@ impl RawClient for RawPlain {
         let span = self.addr.span();
         let kind = match (self.kind, self.exec) {
             (Some(kind), None) => plain_kind(&kind, check)?,
-            (None, Some(command)) => ClientKind::Exec(check.command(command, Names::Node)?),
+            (None, Some(command)) => ClientKind::Exec(check.command(command, Names::Client)?),
             (Some(_), Some(command)) => {
                 let why = "a client has a kind or a command, not both".to_owned();
                 return Err(check.locator.at(command.span(), why));

@@ -7,6 +7,7 @@ mod attempt;
 mod binary;
 mod client_file;
 pub mod etcd;
+mod exec;
 mod http;
 mod http_client;
 mod nodes;
@@ -25,9 +26,8 @@ pub use binary::{MissingBinary, binary_hash, binary_path};
 pub use nodes::Addresses;
 pub use plan::{PlanError, Setup, Site, client_addresses, plan};
 pub use spec::{
-    AdminCall, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim, MemberSection,
-    NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
-    VERSION,
+    AdminCall, CLIENT_NAMES, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim,
+    MemberSection, NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec,
+    Timing, VERSION,
 };
 pub use spec_error::SpecError;
-pub use system::NoClient;

@@ -143,6 +143,7 @@ fn node_values(
         ("data", Some(path(&site.data))),
         ("peer", spec.peer_port.map(|port| format!("{}:{port}", site.ip))),
         ("bin", bin.as_deref().map(path)),
+        ("home", spec.dir().as_deref().map(path)),
         ("squall", Some(path(&setup.squall))),
         ("seed", Some(seed.to_string())),
         ("bug", setup.bug.clone()),
@@ -153,7 +154,7 @@ fn node_values(
     set.collect()
 }
 
-fn words(templates: &[Template], scope: &Scope) -> Result<Vec<String>, PlanError> {
+pub(crate) fn words(templates: &[Template], scope: &Scope) -> Result<Vec<String>, PlanError> {
     templates.iter().filter_map(|template| filled(template, scope).transpose()).collect()
 }
 

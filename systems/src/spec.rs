@@ -237,8 +237,11 @@ pub struct Timing {
 }
 
 /// The names that stand for something in a node's templates.
-pub const NODE_NAMES: [&str; 11] =
-    ["id", "n", "ip", "data", "peer", "bin", "squall", "seed", "bug", "trace", "boot"];
+pub const NODE_NAMES: [&str; 12] =
+    ["id", "n", "ip", "data", "peer", "bin", "home", "squall", "seed", "bug", "trace", "boot"];
+
+/// The names that stand for something in the command of a client, which is no node's.
+pub const CLIENT_NAMES: [&str; 2] = ["bin", "home"];
 
 impl SystemSpec {
     /// Reads a file.

@@ -10,8 +10,8 @@ use toml::Spanned;
 use crate::client_file::{RawClient, RawHttp, RawPlain, RawResp};
 use crate::rest::OP_NAMES;
 use crate::spec::{
-    AdminCall, DiskReader, Durability, LeaderClaim, MemberSection, NODE_NAMES, NodeSection, Offer,
-    ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing, VERSION,
+    AdminCall, CLIENT_NAMES, DiskReader, Durability, LeaderClaim, MemberSection, NODE_NAMES,
+    NodeSection, Offer, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing, VERSION,
 };
 use crate::spec_error::{Locator, SpecError, nearest};
 use crate::template::{Template, TemplateError};
@@ -203,6 +203,7 @@ pub(crate) struct Validation<'a> {
 pub(crate) enum Names {
     Node,
     Operation,
+    Client,
     Admin,
 }
 
@@ -358,11 +359,8 @@ impl Validation<'_> {
                     nearest(node, ADMIN_NODES)
                 ));
             }
-            (Names::Operation, _) => {
-                let known = OP_NAMES.contains(&name);
-                let why = || format!("unknown placeholder {{{name}}}{}", nearest(name, OP_NAMES));
-                return if known { Ok(()) } else { Err(why()) };
-            }
+            (Names::Operation, _) => return known(name, &OP_NAMES),
+            (Names::Client, _) => return known(name, &CLIENT_NAMES),
             (Names::Node, _) | (Names::Admin, None) => name,
         };
         if !NODE_NAMES.contains(&of_node) {
@@ -373,4 +371,11 @@ impl Validation<'_> {
         }
         Ok(())
     }
+}
+
+fn known(name: &str, names: &[&str]) -> Result<(), String> {
+    if names.contains(&name) {
+        return Ok(());
+    }
+    Err(format!("unknown placeholder {{{name}}}{}", nearest(name, names.iter().copied())))
 }

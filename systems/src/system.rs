@@ -1,5 +1,6 @@
 //! What squall can do with a system that a page describes: speak to it, ask who leads, hold it to its claims.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -9,25 +10,18 @@ use squall_history::{Claim, NodeName};
 use squall_workloads::{Connect, Workload};
 
 use crate::etcd::{EtcdConnect, EtcdProbe};
+use crate::exec::{ClientCommand, ExecConnect};
 use crate::http_client::HttpConnect;
 use crate::nodes::Addresses;
+use crate::plan::{self, PlanError};
 use crate::reference::{ReferenceConnect, ReferenceProbe};
 use crate::resp::RespConnect;
 use crate::rest::HttpProbe;
 use crate::spec::{ClientKind, Durability, ReadClaim, SystemSpec};
+use crate::template::{Scope, Template};
 
 /// The page of the reference Raft.
 const REFERENCE: &str = include_str!("../reference.toml");
-
-/// Says that a protocol is described but not spoken yet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{system} is spoken to by {kind}, for which this squall has no client")]
-pub struct NoClient {
-    /// The system.
-    pub system: String,
-    /// The kind of client that it asks for.
-    pub kind: String,
-}
 
 /// The probe of a system whose page does not say how to ask.
 #[derive(Debug)]
@@ -46,7 +40,7 @@ impl SystemSpec {
     }
 
     /// Returns who opens connections to the nodes.
-    pub fn connect(&self, addresses: Addresses) -> Result<Arc<dyn Connect>, NoClient> {
+    pub fn connect(&self, addresses: Addresses) -> Result<Arc<dyn Connect>, PlanError> {
         match &self.client.kind {
             ClientKind::Squall => Ok(Arc::new(ReferenceConnect::new(addresses))),
             ClientKind::Etcd => Ok(Arc::new(EtcdConnect::new(addresses))),
@@ -54,20 +48,22 @@ impl SystemSpec {
             ClientKind::Resp(commands) => {
                 Ok(Arc::new(RespConnect::new(addresses, *commands.clone())))
             }
-            ClientKind::Exec(_) => Err(self.no_client()),
+            ClientKind::Exec(words) => {
+                Ok(Arc::new(ExecConnect::new(addresses, self.client_command(words)?)))
+            }
         }
     }
 
     /// Returns who asks the nodes which of them leads.
-    pub fn leader_probe(&self, addresses: Addresses) -> Result<Arc<dyn LeaderProbe>, NoClient> {
+    pub fn leader_probe(&self, addresses: Addresses) -> Arc<dyn LeaderProbe> {
         match &self.client.kind {
-            ClientKind::Squall => Ok(Arc::new(ReferenceProbe::new(addresses))),
-            ClientKind::Etcd => Ok(Arc::new(EtcdProbe::new(addresses))),
+            ClientKind::Squall => Arc::new(ReferenceProbe::new(addresses)),
+            ClientKind::Etcd => Arc::new(EtcdProbe::new(addresses)),
             ClientKind::Http(calls) => match &calls.leader {
-                Some(question) => Ok(Arc::new(HttpProbe::new(addresses, question.clone()))),
-                None => Ok(Arc::new(NobodySays)),
+                Some(question) => Arc::new(HttpProbe::new(addresses, question.clone())),
+                None => Arc::new(NobodySays),
             },
-            ClientKind::Resp(_) | ClientKind::Exec(_) => Ok(Arc::new(NobodySays)),
+            ClientKind::Resp(_) | ClientKind::Exec(_) => Arc::new(NobodySays),
         }
     }
 
@@ -80,15 +76,20 @@ impl SystemSpec {
         }
     }
 
-    fn no_client(&self) -> NoClient {
-        let kind = match &self.client.kind {
-            ClientKind::Squall => "JSON lines",
-            ClientKind::Etcd => "etcd's JSON gateway",
-            ClientKind::Http(_) => "HTTP by templates",
-            ClientKind::Resp(_) => "RESP",
-            ClientKind::Exec(_) => "a command of its own",
-        };
-        NoClient { system: self.name.clone(), kind: kind.to_owned() }
+    fn client_command(&self, words: &[Template]) -> Result<ClientCommand, PlanError> {
+        let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
+        let values = [("bin", path(self.bin())), ("home", path(self.dir()))];
+        let values = values.into_iter().filter_map(|(name, it)| Some((name.to_owned(), it?)));
+        let scope = Scope { values: values.collect(), ..Scope::default() };
+        let claims = &self.claims;
+        let claimed = [
+            ("read", true),
+            ("write", claims.write),
+            ("cas", claims.cas),
+            ("append", claims.append),
+        ];
+        let claimed = claimed.into_iter().filter_map(|(op, is)| is.then_some(op)).collect();
+        Ok(ClientCommand { argv: plan::words(words, &scope)?, dir: self.dir(), claimed })
     }
 
     /// Returns what a workload needs and the system does not claim to have.
@@ -160,21 +161,11 @@ mod tests {
     fn the_reference_has_a_client_and_all_that_workloads_need() {
         let reference = SystemSpec::reference();
         assert!(reference.connect(Addresses::new()).is_ok());
-        assert!(reference.leader_probe(Addresses::new()).is_ok());
+        assert!(reference.tells_its_leader());
         for workload in catalog() {
             assert!(reference.lacks(workload).is_empty(), "{}", workload.name);
             assert_eq!(reference.claims_with(workload), Claim::ALL, "{}", workload.name);
         }
-    }
-
-    #[test]
-    fn a_client_that_is_not_built_in_is_named() {
-        let mut other = etcd();
-        other.client.kind = ClientKind::Exec(Vec::new());
-        let error = other.connect(Addresses::new()).err().unwrap();
-        let text =
-            "etcd-3.5.1 is spoken to by a command of its own, for which this squall has no client";
-        assert_eq!(error.to_string(), text);
     }
 
     #[test]

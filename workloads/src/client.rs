@@ -153,6 +153,16 @@ pub trait Client: Send {
 
 /// Opens connections to a system's nodes.
 pub trait Connect: Send + Sync {
+    /// Makes sure, before the first operation, that there is a client at all; says what is wrong with it.
+    fn prepare(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Ends what clients may have left running. Called once no operation is open.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     /// Dials a node and sends no operation. So whatever goes wrong, a timeout too, is [`ClientError::Refused`].
     fn connect<'a>(
         &'a self,

@@ -158,7 +158,7 @@ pub(crate) fn op_values(
 }
 
 /// Returns what a cas compares with, and what an operation brings.
-fn old_and_new(op: &Op) -> Result<(&Value, &Value), String> {
+pub(crate) fn old_and_new(op: &Op) -> Result<(&Value, &Value), String> {
     match &op.f {
         squall_history::F::Cas => op.value.as_pair().ok_or("a cas needs a pair".to_owned()),
         _ => Ok((&Value::Nil, &op.value)),

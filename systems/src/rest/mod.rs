@@ -23,7 +23,7 @@ pub use call::{FailRule, Fits, HttpCall, OP_NAMES, OkRule, SeenRule};
 pub use path::JsonPath;
 pub use probe::LeaderQuestion;
 
-pub(crate) use call::op_values;
+pub(crate) use call::{old_and_new, op_values};
 pub(crate) use probe::HttpProbe;
 
 use crate::http::{Answer, Question};

@@ -197,6 +197,8 @@ async fn a_node_that_hung_up_before_the_operation_was_asked_nothing() {
     let mut client = dial(node.address).await;
     client.invoke(&asking(Op::read("7")), LONG).await;
     node.closed().await;
+    // The runtime asks the kernel for news before it goes on.
+    tokio::task::yield_now().await;
     let op = Op::write("7", 6);
     let response = client.invoke(&asking(op.clone()), LONG).await;
     assert_eq!(outcome(&op, response.result), fail("refused"));

@@ -1,6 +1,8 @@
 //! Clients that a page describes, against nodes that answer, keep silent, hang up and talk nonsense.
 
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod resp;
