@@ -145,3 +145,46 @@ impl RaftLogStorage<Types> for Disk {
         self.write(Record::Purge(upto)).map_err(|error| failed(&error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use openraft::{CommittedLeaderId, EntryPayload};
+
+    use super::*;
+
+    fn entry(index: u64) -> Entry<Types> {
+        let log_id = LogId::new(CommittedLeaderId::new(1, 1), index);
+        Entry { log_id, payload: EntryPayload::Blank }
+    }
+
+    fn indices(path: &Path) -> Vec<u64> {
+        Disk::open(path).unwrap().log().entries.keys().copied().collect()
+    }
+
+    #[test]
+    fn what_was_written_is_recovered_without_what_was_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let disk = Disk::open(&path).unwrap();
+        disk.write(Record::Vote(Vote::new(4, 2))).unwrap();
+        disk.write(Record::Append((1..=5).map(entry).collect())).unwrap();
+        disk.write(Record::Truncate(5)).unwrap();
+        disk.write(Record::Purge(entry(2).log_id)).unwrap();
+        assert_eq!(indices(&path), [3, 4]);
+        let log = Disk::open(&path).unwrap();
+        assert_eq!(log.log().vote, Some(Vote::new(4, 2)));
+        assert_eq!(log.log().purged, Some(entry(2).log_id));
+    }
+
+    #[test]
+    fn a_torn_line_is_left_out_and_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        Disk::open(&path).unwrap().write(Record::Append(vec![entry(1)])).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend(b"{\"Append\":[");
+        std::fs::write(&path, bytes).unwrap();
+        Disk::open(&path).unwrap().write(Record::Append(vec![entry(2)])).unwrap();
+        assert_eq!(indices(&path), [1, 2]);
+    }
+}

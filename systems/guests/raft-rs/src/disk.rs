@@ -84,3 +84,51 @@ fn recover(record: &[u8], memory: &MemStorage) -> io::Result<()> {
     let entry = Entry::parse_from_bytes(body).map_err(io::Error::other)?;
     memory.wl().append(&[entry]).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use raft::Storage;
+
+    use super::*;
+
+    fn entry(index: u64, term: u64) -> Entry {
+        Entry { index, term, ..Entry::default() }
+    }
+
+    fn terms(path: &Path) -> Vec<u64> {
+        let memory = MemStorage::new();
+        Disk::open(path, &memory).unwrap();
+        (1..=memory.last_index().unwrap()).map(|index| memory.term(index).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_was_persisted_is_recovered_and_an_entry_replaces_what_stood_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut disk = Disk::open(&path, &MemStorage::new()).unwrap();
+        let hard = HardState { term: 2, vote: 3, ..HardState::default() };
+        disk.persist(&[entry(1, 1), entry(2, 1), entry(3, 1)], None).unwrap();
+        disk.persist(&[entry(2, 2)], Some(&hard)).unwrap();
+        assert_eq!(terms(&path), [1, 2]);
+        let memory = MemStorage::new();
+        Disk::open(&path, &memory).unwrap();
+        assert_eq!(memory.initial_state().unwrap().hard_state, hard);
+    }
+
+    #[test]
+    fn a_record_torn_anywhere_is_left_out_and_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut disk = Disk::open(&path, &MemStorage::new()).unwrap();
+        disk.persist(&[entry(1, 1)], None).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        disk.persist(&[entry(2, 1)], None).unwrap();
+        let both = std::fs::read(&path).unwrap();
+        for length in whole.len()..both.len() {
+            std::fs::write(&path, &both[..length]).unwrap();
+            let mut disk = Disk::open(&path, &MemStorage::new()).unwrap();
+            disk.persist(&[entry(2, 7)], None).unwrap();
+            assert_eq!(terms(&path), [1, 7], "torn after {length} bytes");
+        }
+    }
+}
