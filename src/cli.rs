@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Campaign(CampaignArgs),
     /// Run a recorded run again, and say how often it shows the same
     Replay(ReplayArgs),
+    /// Pack a run into one file that somebody else can look into and replay
+    Pack(PackArgs),
     /// Find the fewest faults, nodes, clients and seconds with which a violation still shows
     Shrink(ShrinkArgs),
     /// Hunt every planted bug with random storms, and say how long each took to find
@@ -298,7 +300,7 @@ pub(crate) struct CampaignArgs {
 /// Flags of `squall replay`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ReplayArgs {
-    /// A run directory
+    /// A run directory, or a file that squall pack made
     #[arg(value_name = "RUN", default_value = "results/latest")]
     pub run: PathBuf,
 
@@ -313,6 +315,18 @@ pub(crate) struct ReplayArgs {
     /// Print the outcome as JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `squall pack`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PackArgs {
+    /// A run directory
+    #[arg(value_name = "RUN", default_value = "results/latest")]
+    pub run: PathBuf,
+
+    /// The file [default: the run's name with .squall]
+    #[arg(long, short, value_name = "FILE.squall")]
+    pub output: Option<PathBuf>,
 }
 
 /// Flags of `squall shrink`.

@@ -13,6 +13,7 @@ mod failure;
 mod help;
 mod list;
 mod output;
+mod pack;
 mod parent;
 mod progress;
 mod recorder;
@@ -62,6 +63,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Campaign(args) => campaign::command(&args),
         Command::Shrink(args) => shrink::command(&args),
         Command::Zoo(args) => zoo::command(&args),
+        Command::Pack(args) => pack::command(&args),
         Command::Replay(args) => replay::command(&args),
         Command::Show(args) => show::show(&args),
         Command::Log(args) => show::log(&args),

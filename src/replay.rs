@@ -1,5 +1,7 @@
 //! `squall replay`: the same seed, faults and generator again, as often as asked, and how often that shows the same.
 
+use std::path::Path;
+
 use anyhow::Context;
 use serde::Serialize;
 use squall_checker::{RunVerdict, Signature};
@@ -9,7 +11,7 @@ use squall_report::campaign::wilson;
 use crate::cli::ReplayArgs;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::{child, output, show, test};
+use crate::{child, output, pack, show, test};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -30,15 +32,20 @@ struct Replayed {
 
 /// Repeats a run.
 pub(crate) fn command(args: &ReplayArgs) -> Result<ExitCode, Failure> {
-    let run = show::open(&args.run)?;
+    let run = if pack::is_packed(&args.run) {
+        let into = args.results.as_deref().unwrap_or(Path::new("results"));
+        show::open(&pack::unpack(&args.run, into)?)?
+    } else {
+        show::open(&args.run)?
+    };
     let manifest = run.read_manifest().map_err(Failure::bad_input)?;
     let words: Vec<String> = manifest.replay.into_iter().skip(1).collect();
+    let words = with_its_own_schedule(words, &run);
     if words.first().is_none_or(|word| word != "test") {
         let error =
             anyhow::anyhow!("{} does not say how to run it again", run.manifest().display());
         return Err(Failure::bad_input(error));
     }
-    same_binary(&manifest.system.binary_sha256, &manifest.system.name);
     let before = show::verdict(&run)?;
     let results = args.results.clone().unwrap_or_else(|| run.path().join("replay"));
     std::fs::create_dir_all(&results)
@@ -66,7 +73,7 @@ fn repeat(
     run: &RunDir,
     before: &RunVerdict,
     words: &[String],
-    results: &std::path::Path,
+    results: &Path,
 ) -> Result<Replayed, Failure> {
     // Runs die with the thread that starts them, so that thread must be this one.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -86,6 +93,7 @@ fn repeat(
     for n in 1..=args.times {
         let dir = results.join(format!("{n}"));
         let outcome = runtime.block_on(child::run(words, &dir)).map_err(Failure::harness)?;
+        same_binary(run, &dir);
         let same = reproduces(before, outcome.verdict.as_ref());
         replayed.reproduced += u32::from(same);
         replayed.outcomes.push(outcome.code);
@@ -106,13 +114,44 @@ fn reproduces(before: &RunVerdict, after: Option<&RunVerdict>) -> bool {
     wanted.iter().any(|one| found.iter().any(|other| one.id == other.id))
 }
 
-/// Says so if the reference is another build than the one that was run; another system is named by its file.
-fn same_binary(recorded: &str, system: &str) {
-    let ours =
-        std::env::current_exe().ok().and_then(|path| squall_systems::binary_hash(&path).ok());
-    if system == squall_systems::SystemSpec::reference().name
-        && ours.is_some_and(|ours| !recorded.is_empty() && ours != recorded)
-    {
-        eprintln!("warning  the run was made by another build of squall");
+/// A schedule that somebody wrote may have changed since, or be elsewhere; the run has what it was.
+fn with_its_own_schedule(words: Vec<String>, run: &RunDir) -> Vec<String> {
+    let own = run.schedule().display().to_string();
+    let mut file_follows = false;
+    let replace = |word: String| {
+        if std::mem::take(&mut file_follows) {
+            return own.clone();
+        }
+        file_follows = word == "--schedule";
+        if word.starts_with("--schedule=") { format!("--schedule={own}") } else { word }
+    };
+    words.into_iter().map(replace).collect()
+}
+
+/// Says so if a repetition ran another binary than the run did.
+fn same_binary(run: &RunDir, again: &Path) {
+    let hash =
+        |run: &RunDir| run.read_manifest().ok().map(|manifest| manifest.system.binary_sha256);
+    let now = RunDir::open(again).ok().as_ref().and_then(hash);
+    let (Some(before), Some(now)) = (hash(run), now) else { return };
+    if !before.is_empty() && !now.is_empty() && before != now {
+        eprintln!("warning  the system under test is another build than that of the run");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_taken_from_the_run_and_not_from_where_it_once_was() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let run = RunDir::open(dir.path()).expect("a directory");
+        let own = run.schedule().display().to_string();
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+        let two = with_its_own_schedule(words(&["test", "--schedule", "x", "--seed=1"]), &run);
+        assert_eq!(two, ["test", "--schedule", &own, "--seed=1"]);
+        let one = with_its_own_schedule(words(&["test", "--schedule=x"]), &run);
+        assert_eq!(one, ["test".to_owned(), format!("--schedule={own}")]);
     }
 }

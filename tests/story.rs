@@ -47,6 +47,23 @@ fn a_stale_read_is_told_with_its_server_and_its_moment_and_comes_again() {
 
     let again = squall(&["replay", "--times", "1", "--json"], &run);
     assert_eq!(again.status.code(), Some(1), "{}", String::from_utf8_lossy(&again.stderr));
+    let packed = results.path().join("run.squall");
+    let pack = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .arg("pack")
+        .arg(&run)
+        .arg("--output")
+        .arg(&packed)
+        .output()
+        .expect("squall starts");
+    assert_eq!(pack.status.code(), Some(0), "{}", String::from_utf8_lossy(&pack.stderr));
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let from_pack = Command::new(env!("CARGO_BIN_EXE_squall"))
+        .arg("replay")
+        .arg(&packed)
+        .current_dir(elsewhere.path())
+        .output()
+        .expect("squall starts");
+    assert_eq!(from_pack.status.code(), Some(1), "{}", String::from_utf8_lossy(&from_pack.stderr));
     let replayed: serde_json::Value = serde_json::from_str(&out(&again)).expect("JSON");
     assert_eq!(replayed["reproduced"], 1, "{replayed}");
 }
