@@ -123,6 +123,11 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 
+    /// What nodes live in: namespaces, or proxy (loopback addresses, a TCP proxy in front of each); auto: the first, if
+    /// it can be had
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub network: String,
+
     /// How partitions are made: iptables, nft or auto
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub firewall: String,

@@ -9,7 +9,7 @@ use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use squall_cluster::{
     Applied, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
-    LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Tcp, address, choose,
+    LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Tcp, choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, SystemInfo};
@@ -111,7 +111,13 @@ impl<'a> Run<'a> {
         // 2. The network, and the mechanism that will cut it.
         self.progress.step("building the network");
         let tcp: Tcp = self.spec.tcp;
-        let network = Network::build(self.sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
+        let mut network =
+            Network::build(self.sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
+        if network.needs_proxies()
+            && let Some(port) = self.system.peer_port
+        {
+            network.insert_proxies(port, self.spec.seed).map_err(Failure::harness)?;
+        }
         self.manifest.moments.network_took = Some((self.sandbox.took + network.took).into());
         for (name, value) in &network.tcp.settings {
             self.manifest.settings.insert(name.clone(), value.clone());
@@ -122,7 +128,7 @@ impl<'a> Run<'a> {
         self.progress.step("starting the nodes");
         let data = self.data()?;
         self.manifest.settings.insert("data".to_owned(), data.name().to_owned());
-        let (sites, setup) = self.places(&data);
+        let (sites, setup) = self.places(&network, &data);
         let plans = squall_systems::plan(&self.system, &sites, &setup).map_err(Failure::harness)?;
         let addresses = squall_systems::client_addresses(&self.system, &sites, &setup)
             .map_err(Failure::harness)?;
@@ -226,11 +232,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn places(&self, data: &PlainDirs) -> (Vec<Site>, Setup) {
-        let sites = self.nodes.iter().enumerate().map(|(n, name)| Site {
-            name: name.clone(),
-            ip: address(n),
-            data: data.path(name),
+    fn places(&self, network: &Network, data: &PlainDirs) -> (Vec<Site>, Setup) {
+        let sites = network.places.iter().map(|place| Site {
+            name: place.node.clone(),
+            ip: place.ip,
+            peer_ip: place.peer_ip,
+            data: data.path(&place.node),
         });
         let setup = Setup {
             // The very executable that runs, even if its file was replaced meanwhile.

@@ -17,6 +17,27 @@ const MOST_NODES: usize = 20;
 /// The families of a run that names none.
 const DEFAULT_NEMESIS: &str = "kill,pause,partition";
 
+/// What nodes live in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Namespaces, or loopback addresses where these cannot be had.
+    Auto,
+    /// Namespaces, or nothing.
+    Namespaces,
+    /// Loopback addresses of the host's, each node behind a TCP proxy.
+    Proxy,
+}
+
+/// Reads `--network`.
+fn ground(text: &str) -> Result<Ground, Failure> {
+    match text {
+        "auto" => Ok(Ground::Auto),
+        "namespaces" => Ok(Ground::Namespaces),
+        "proxy" => Ok(Ground::Proxy),
+        _ => Err(Failure::unknown("network", text, ["auto", "namespaces", "proxy"])),
+    }
+}
+
 /// A run that can be started.
 #[derive(Clone, Debug)]
 pub(crate) struct RunSpec {
@@ -34,6 +55,8 @@ pub(crate) struct RunSpec {
     pub set: Vec<(String, String)>,
     /// The system under test.
     pub system: SystemSpec,
+    /// What nodes live in.
+    pub ground: Ground,
     /// How partitions are made.
     pub firewall: Firewall,
     /// How TCP behaves between nodes.
@@ -72,6 +95,7 @@ impl RunSpec {
             concurrency: concurrency(&args.concurrency, args.nodes)?,
             workload,
             system,
+            ground: ground(&args.network)?,
             firewall: run::firewall(&args.firewall)?,
             tcp: run::tcp(&args.tcp)?,
             families: families(args.nemesis.as_deref().unwrap_or(DEFAULT_NEMESIS))?,

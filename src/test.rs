@@ -5,13 +5,13 @@ use std::process::Command;
 
 use anyhow::Context;
 use squall_checker::{RunVerdict, Verdict};
-use squall_cluster::{Sandbox, SandboxError};
+use squall_cluster::{Sandbox, SandboxError, enter_without_namespaces};
 use squall_history::{Claim, Manifest, Nanos, RunDir};
 
 use crate::cli::TestArgs;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::spec::RunSpec;
+use crate::spec::{Ground, RunSpec};
 use crate::{check, run};
 
 /// Runs once, or as often as `--test-count` says.
@@ -24,16 +24,31 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
     if args.test_count > 1 {
         return many(&spec);
     }
-    let sandbox = enter()?;
+    let sandbox = enter(spec.ground)?;
     one(&spec, &sandbox)
 }
 
-fn enter() -> Result<Sandbox, Failure> {
-    squall_cluster::enter().map_err(|error| {
-        let remedy = error.remedy().to_owned();
-        let failure = Failure::harness(without_namespaces(error));
-        failure.hint(format!("{remedy} `squall doctor` says what this machine can do."))
-    })
+/// Enters namespaces, or does without them where that is asked for, or is all that can be had.
+fn enter(ground: Ground) -> Result<Sandbox, Failure> {
+    match ground {
+        Ground::Namespaces => squall_cluster::enter().map_err(no_sandbox),
+        Ground::Proxy => enter_without_namespaces().map_err(no_sandbox),
+        Ground::Auto => match squall_cluster::enter() {
+            Err(error @ SandboxError::Failed { .. }) => {
+                eprintln!(
+                    "squall: no namespaces here ({error}); nodes live on loopback addresses, each behind a proxy"
+                );
+                enter_without_namespaces().map_err(no_sandbox)
+            }
+            entered => entered.map_err(no_sandbox),
+        },
+    }
+}
+
+fn no_sandbox(error: SandboxError) -> Failure {
+    let remedy = error.remedy().to_owned();
+    let failure = Failure::harness(without_namespaces(error));
+    failure.hint(format!("{remedy} `squall doctor` says what this machine can do."))
 }
 
 fn without_namespaces(error: SandboxError) -> anyhow::Error {

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use squall_history::NodeName;
 
 use crate::Cut;
+use crate::traffic::Traffic;
 
 /// What the supervisor knows of a node's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +44,20 @@ pub enum Observation {
     Unclear(String),
 }
 
+impl Observation {
+    /// Returns this one, and where it confirms, what else was seen too.
+    pub(crate) fn and(self, seen: &str) -> Observation {
+        match self {
+            Observation::Confirmed(how) => Observation::Confirmed(format!("{seen}; {how}")),
+            Observation::Refuted(_) | Observation::Unclear(_) => self,
+        }
+    }
+}
+
 /// Controls the processes and links of a system under test.
 ///
-/// One implementation runs nodes in namespaces; later ones run them behind loopback proxies, or drive a cluster that
-/// squall did not start. Every call has a deadline of its own.
+/// Whether nodes live in namespaces or on loopback addresses behind proxies cannot be told from here; a later
+/// implementation may drive a cluster that squall did not start. Every call has a deadline of its own.
 pub trait Cluster: Send + Sync {
     /// Returns the nodes, in the order of their names.
     fn nodes(&self) -> &[NodeName];
@@ -71,6 +82,12 @@ pub trait Cluster: Send + Sync {
 
     /// Looks from the receivers' side whether exactly the cut's pairs are silent.
     fn probe_cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Observation>;
+
+    /// Replaces what is done to bytes between nodes otherwise (delay, hold, drop) as a whole; the empty one heals.
+    fn shape<'a>(&'a self, traffic: &'a Traffic) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Looks from the receivers' side whether this is done to bytes between nodes.
+    fn probe_traffic<'a>(&'a self, traffic: &'a Traffic) -> BoxFuture<'a, Observation>;
 
     /// Looks whether a node's processes are in this state.
     fn probe_state<'a>(&'a self, node: &'a NodeName, want: NodeState)

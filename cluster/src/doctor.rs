@@ -22,10 +22,11 @@ use squall_history::NodeName;
 
 use crate::control::in_one_line;
 use crate::links::{Firewall, choose};
+use crate::proxy::sees_owners;
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::tcp::Tcp;
-use crate::topology::Network;
-use crate::{Cut, Observation};
+use crate::topology::{Ground, Network};
+use crate::{ClusterError, Cut, Observation};
 
 /// How long the whole examination may take; it takes some hundred milliseconds.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -35,6 +36,9 @@ const LATE: Duration = Duration::from_millis(20);
 
 /// What five nodes, their data and the judge need at least.
 const LEAST_MEMORY_MIB: u64 = 1024;
+
+/// Where proxies listen while they are tried.
+const PEER_PORT: u16 = 61_079;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,10 +68,17 @@ const NAMESPACES: &str = "namespaces";
 const NETWORK: &str = "network";
 const NFT: &str = "partition by netlink";
 const IPTABLES: &str = "partition by iptables";
+const LOOPBACK: &str = "loopback and proxies";
 
 impl Report {
     /// Returns whether the default `squall test` can run.
     pub fn can_test(&self) -> bool {
+        let works = |name| self.capabilities.iter().any(|row| row.name == name && row.works);
+        self.has_namespaces() || works(LOOPBACK)
+    }
+
+    /// Returns whether it runs in namespaces.
+    pub fn has_namespaces(&self) -> bool {
         let works = |name| self.capabilities.iter().any(|row| row.name == name && row.works);
         works(NAMESPACES) && works(NETWORK) && (works(NFT) || works(IPTABLES))
     }
@@ -142,6 +153,7 @@ fn tell_all(tell: OwnedFd) -> ! {
         Ok(sandbox) => in_sandbox(&sandbox),
         Err(error) => vec![no_namespaces(&error)],
     };
+    rows.push(loopback());
     rows.extend([fuse(), ptrace(), cores(), memory(), timer()]);
     let report = serde_json::to_vec(&Report { capabilities: rows }).expect("it is plain data");
     let told = File::from(tell).write_all(&report);
@@ -229,11 +241,47 @@ fn cuts(firewall: Firewall, network: &Network) -> Result<String, String> {
     let pair = (network.places[0].node.clone(), network.places[1].node.clone());
     let cut = Cut { pairs: [pair].into() };
     let applied = plane.apply(&cut).map_err(|error| in_one_line(&error))?;
-    let seen = network.ears.probe(&cut);
+    let Ground::Bridge { ears, .. } = &network.ground else {
+        return Err("there is no bridge".to_owned());
+    };
+    let seen = ears.probe(&cut);
     plane.apply(&Cut::default()).map_err(|error| in_one_line(&error))?;
     match seen {
         Observation::Confirmed(_) => Ok(format!(
             "a probe packet was dropped, and another was not; a cut takes {:.1?}",
+            applied.took
+        )),
+        Observation::Refuted(how) | Observation::Unclear(how) => Err(how),
+    }
+}
+
+fn loopback() -> Capability {
+    row(
+        LOOPBACK,
+        "nodes on 127.x.y.n, a TCP proxy in front of each, owners of sockets from /proc",
+        "kill, pause and partition without namespaces (--network proxy; auto uses it where namespaces are missing)",
+    )
+    .found(
+        proxies_cut(),
+        "Let this user read /proc/net/tcp and its own processes' /proc/<pid>/fd.",
+    )
+}
+
+/// Cuts one direction between proxies, and looks whether exactly that one is silent.
+fn proxies_cut() -> Result<String, String> {
+    let said = |error: ClusterError| in_one_line(&error);
+    sees_owners()?;
+    let mut network = crate::loopback::build(&["n1", "n2", "n3"].map(NodeName::from))
+        .map_err(|error| error.to_string())?;
+    network.insert_proxies(PEER_PORT, 0).map_err(said)?;
+    let mut plane = choose(Firewall::Auto, &network).map_err(said)?.plane;
+    let pair = (network.places[0].node.clone(), network.places[1].node.clone());
+    let applied = plane.apply(&Cut { pairs: [pair].into() }).map_err(said)?;
+    let proxies = network.proxies.as_ref().ok_or("there are no proxies")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(|error| error.to_string())?.block_on(proxies.probe()) {
+        Observation::Confirmed(_) => Ok(format!(
+            "one direction was silent, the others not; a cut takes {:.1?}",
             applied.took
         )),
         Observation::Refuted(how) | Observation::Unclear(how) => Err(how),

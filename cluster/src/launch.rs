@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::home::Home;
 use crate::node::Invocation;
 use crate::topology::Netns;
 
@@ -47,7 +48,7 @@ impl Launch for Direct {
 const QUEUE: usize = 32;
 
 struct Order {
-    netns: Arc<Netns>,
+    home: Arc<Home>,
     command: Command,
     reply: oneshot::Sender<io::Result<Child>>,
 }
@@ -55,7 +56,8 @@ struct Order {
 /// The thread that starts processes, and whose end is theirs.
 ///
 /// A child is born in the network namespace of the thread that starts it, and PR_SET_PDEATHSIG means the death of that
-/// thread: so one thread starts all nodes, moves between namespaces, and lives as long as the cluster.
+/// thread: so one thread starts all nodes, moves between namespaces where there are any, and lives as long as the
+/// cluster.
 pub(crate) struct Launcher {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
@@ -63,21 +65,21 @@ pub(crate) struct Launcher {
 
 impl Launcher {
     /// Starts the thread. In the context of a runtime, which will wait for the children.
-    pub(crate) fn start(hub: Arc<Netns>) -> io::Result<Launcher> {
+    pub(crate) fn start(hub: Option<Arc<Netns>>) -> io::Result<Launcher> {
         let (orders, received) = sync_channel(QUEUE);
         let runtime = Handle::current();
         let thread = thread::Builder::new()
             .name("launcher".into())
-            .spawn(move || serve(&hub, &runtime, &received))?;
+            .spawn(move || serve(hub.as_deref(), &runtime, &received))?;
         Ok(Launcher { orders: Some(orders), thread: Some(thread) })
     }
 
-    /// Starts a command in a namespace, as the leader of a session of its own.
-    pub(crate) async fn spawn(&self, netns: &Arc<Netns>, command: Command) -> io::Result<Child> {
+    /// Starts a command at home, as the leader of a session of its own.
+    pub(crate) async fn spawn(&self, home: &Arc<Home>, command: Command) -> io::Result<Child> {
         let (reply, replied) = oneshot::channel();
         let gone = || io::Error::other("the launcher has ended");
         let orders = self.orders.as_ref().ok_or_else(gone)?;
-        let order = Order { netns: Arc::clone(netns), command, reply };
+        let order = Order { home: Arc::clone(home), command, reply };
         orders.try_send(order).map_err(|_| gone())?;
         replied.await.map_err(|_| gone())?
     }
@@ -93,11 +95,16 @@ impl Drop for Launcher {
     }
 }
 
-fn serve(hub: &Netns, runtime: &Handle, orders: &Receiver<Order>) {
+fn serve(hub: Option<&Netns>, runtime: &Handle, orders: &Receiver<Order>) {
     let _runtime = runtime.enter();
-    for Order { netns, mut command, reply } in orders {
-        let spawned = netns.enter().and_then(|()| command.spawn());
-        hub.enter().expect("the harness may go back to where it comes from");
+    for Order { home, mut command, reply } in orders {
+        let spawned = match &*home {
+            Home::Netns(netns) => netns.enter().and_then(|()| command.spawn()),
+            Home::Marked { .. } => command.spawn(),
+        };
+        if let Some(hub) = hub {
+            hub.enter().expect("the harness may go back to where it comes from");
+        }
         // Who asked may have given up; the child then ends with the namespaces.
         let _ = reply.send(spawned);
     }

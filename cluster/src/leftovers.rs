@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use crate::processes;
+use crate::processes::{self, Found};
 
 /// What survives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,15 @@ impl Leftovers {
     /// Returns whether nothing does.
     pub fn is_empty(&self) -> bool {
         *self == Leftovers::default()
+    }
+
+    /// Returns these processes.
+    pub(crate) fn of(processes: impl Iterator<Item = Found>) -> Leftovers {
+        let pids = processes.map(|process| process.pid.as_raw().unsigned_abs());
+        Leftovers {
+            processes: pids.map(|pid| (pid, processes::command_line(pid))).collect(),
+            ..Leftovers::default()
+        }
     }
 
     /// Returns the processes of this PID namespace other than the harness and init. Everything else dies with the

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use squall_history::NodeName;
 
-use crate::topology::Place;
+use crate::topology::{Netns, Place};
 use crate::{Cut, Observation};
 
 /// Above the range from which the kernel picks ports for clients.
@@ -42,10 +42,10 @@ pub(crate) struct Ears {
 
 impl Ears {
     /// Opens one in each namespace. Wanders through them with the calling thread.
-    pub(crate) fn open(places: &[Place]) -> io::Result<Ears> {
+    pub(crate) fn open(places: &[Place], homes: &[Arc<Netns>]) -> io::Result<Ears> {
         let mut ears = BTreeMap::new();
-        for place in places {
-            place.netns.enter()?;
+        for (place, netns) in places.iter().zip(homes) {
+            netns.enter()?;
             let socket = UdpSocket::bind((place.ip, PORT))?;
             socket.set_nonblocking(true)?;
             ears.insert(place.node.clone(), (place.ip, socket));

@@ -1,7 +1,7 @@
 //! Whose process is whose, and what it does, from `/proc`.
 //!
-//! A node's processes are those in its network namespace: a child that began a session of its own still counts. The
-//! harness has threads there at times, so its own process does not.
+//! In namespaces, a node's processes are those in its network namespace: a child that began a session of its own still
+//! counts. The harness has threads there at times, so its own process does not.
 
 use std::fs;
 use std::path::Path;
@@ -34,12 +34,36 @@ impl Found {
 
 /// Returns the living processes in the network namespace that this link names.
 pub(crate) fn in_netns(link: &str) -> Vec<Found> {
+    // Any thread will do: the first one may have ended before the others.
+    those(|pid| {
+        numbers(Path::new(&format!("/proc/{pid}/task"))).into_iter().any(|thread| {
+            fs::read_link(format!("/proc/{pid}/task/{thread}/ns/net"))
+                .is_ok_and(|target| target == Path::new(link))
+        })
+    })
+}
+
+/// Returns the living processes, other than this one, of which this is true.
+pub(crate) fn those(wanted: impl Fn(u32) -> bool) -> Vec<Found> {
     let ours = std::process::id();
-    numbers(Path::new("/proc"))
-        .into_iter()
-        .filter(|pid| *pid != ours)
-        .filter_map(|pid| living(pid, link))
-        .collect()
+    let pids = numbers(Path::new("/proc")).into_iter().filter(|pid| *pid != ours && wanted(*pid));
+    pids.filter_map(living).collect()
+}
+
+/// Returns the session of a process.
+pub(crate) fn session(pid: u32) -> Option<u32> {
+    field(pid, 3)
+}
+
+/// Returns the parent of a process.
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    field(pid, 1)
+}
+
+/// Returns a field of `/proc/<pid>/stat`, counted from the state.
+fn field(pid: u32, n: usize) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(n)?.parse().ok()
 }
 
 /// Returns every process but the harness, init and zombies.
@@ -60,13 +84,8 @@ pub(crate) fn command_line(pid: u32) -> String {
     words.join(" ")
 }
 
-fn living(pid: u32, link: &str) -> Option<Found> {
-    // Any thread will do: the first one may have ended before the others.
-    let here = numbers(Path::new(&format!("/proc/{pid}/task"))).into_iter().any(|thread| {
-        fs::read_link(format!("/proc/{pid}/task/{thread}/ns/net"))
-            .is_ok_and(|target| target == Path::new(link))
-    });
-    let threads = if here { threads(pid) } else { Vec::new() };
+fn living(pid: u32) -> Option<Found> {
+    let threads = threads(pid);
     let pid = Pid::from_raw(i32::try_from(pid).ok()?);
     (!threads.is_empty()).then_some(Found { pid, threads })
 }

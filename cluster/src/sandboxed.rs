@@ -1,10 +1,10 @@
-//! The cluster whose nodes are processes in network namespaces.
+//! The cluster whose nodes are processes of ours: in network namespaces, or on loopback addresses behind proxies.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
 use squall_history::{NodeName, RunDir};
@@ -18,7 +18,8 @@ use crate::links::LinkPlane;
 use crate::node::NodePlan;
 use crate::output::Output;
 use crate::supervise::{Death, Deaths, Supervised};
-use crate::topology::Network;
+use crate::topology::{Ground, Network};
+use crate::traffic::Traffic;
 use crate::{Applied, Cluster, ClusterError, Cut, NodeState, Observation};
 
 /// How often the size of nodes' output is looked at.
@@ -41,8 +42,8 @@ impl fmt::Debug for Means {
     }
 }
 
-/// Nodes as processes in network namespaces. When it is dropped, they are killed; children that they left in sessions of
-/// their own go with the sandbox, or by [`stop_all`](Sandboxed::stop_all).
+/// Nodes as processes of ours. When it is dropped, they are killed; children that they left in sessions of their own go
+/// with the sandbox, or by [`stop_all`](Sandboxed::stop_all).
 ///
 /// Membership changes will need an `Admin` trait beside it (add, remove, transfer): it has no user yet, and will stand
 /// next to [`LeaderProbe`](crate::LeaderProbe), because a system's client knows how, and not its cluster.
@@ -103,8 +104,14 @@ impl Sandboxed {
             data.prepare(&plan.name).map_err(io_error("make the data directory of", &plan.name))?;
             nodes.push(Arc::new(supervised(plan, &network, run, &deaths)?));
         }
-        let launcher = Launcher::start(Arc::clone(&network.hub)).map_err(|source| {
-            ClusterError::Io { what: "start", whom: "the thread that starts nodes".into(), source }
+        let hub = match &network.ground {
+            Ground::Bridge { hub, .. } => Some(Arc::clone(hub)),
+            Ground::Loopback { .. } => None,
+        };
+        let launcher = Launcher::start(hub).map_err(|source| ClusterError::Io {
+            what: "start",
+            whom: "the thread that starts nodes".into(),
+            source,
         })?;
         let outputs: Vec<Output> = nodes.iter().map(|node| node.output().clone()).collect();
         Ok(Sandboxed {
@@ -162,6 +169,9 @@ impl Sandboxed {
         if let Err(error) = self.cut(&Cut::default()).await {
             stopped.failed.push(in_one_line(&error));
         }
+        if let Some(proxies) = &self.network.proxies {
+            proxies.shape(&Traffic::default());
+        }
         let stops = self.nodes.iter().map(|node| node.stop(within));
         for (name, outcome) in self.names.iter().zip(join_all(stops).await) {
             match outcome {
@@ -175,7 +185,13 @@ impl Sandboxed {
 
     /// Returns what is left of the run inside the sandbox; to be asked after [`stop_all`](Self::stop_all).
     pub fn leftovers(&self) -> Leftovers {
-        Leftovers::in_sandbox()
+        match &self.network.ground {
+            Ground::Bridge { .. } => Leftovers::in_sandbox(),
+            Ground::Loopback { .. } => {
+                let homes = self.network.places.iter().map(|place| &place.home);
+                Leftovers::of(homes.flat_map(|home| home.processes()))
+            }
+        }
     }
 
     /// Copies a node's data into its directory of the run, and returns where it is.
@@ -243,8 +259,41 @@ impl Cluster for Sandboxed {
     fn probe_cut<'a>(&'a self, cut: &'a Cut) -> BoxFuture<'a, Observation> {
         Box::pin(async move {
             let (network, cut) = (Arc::clone(&self.network), cut.clone());
-            let probed = spawn_blocking(move || network.ears.probe(&cut)).await;
-            probed.unwrap_or_else(|error| Observation::Unclear(error.to_string()))
+            let probed = spawn_blocking(move || match &network.ground {
+                Ground::Bridge { ears, .. } => Some(ears.probe(&cut)),
+                Ground::Loopback { .. } => None,
+            });
+            let packets = match probed.await {
+                Ok(seen) => seen,
+                Err(error) => Some(Observation::Unclear(error.to_string())),
+            };
+            match (packets, &self.network.proxies) {
+                (Some(Observation::Confirmed(packets)), Some(proxies)) => {
+                    proxies.probe().await.and(&packets)
+                }
+                (Some(packets), _) => packets,
+                (None, Some(proxies)) => proxies.probe().await,
+                (None, None) => Observation::Unclear("nothing cuts links here".into()),
+            }
+        })
+    }
+
+    fn shape<'a>(&'a self, traffic: &'a Traffic) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let proxies = self.network.proxies.as_ref().ok_or_else(no_proxies)?;
+            proxies.shape(traffic);
+            let commands = vec![format!("# proxies: {traffic}")];
+            Ok(Applied { took: started.elapsed(), commands })
+        })
+    }
+
+    fn probe_traffic<'a>(&'a self, _traffic: &'a Traffic) -> BoxFuture<'a, Observation> {
+        Box::pin(async move {
+            match &self.network.proxies {
+                Some(proxies) => proxies.probe().await,
+                None => Observation::Unclear("there are no proxies".into()),
+            }
         })
     }
 
@@ -260,6 +309,10 @@ impl Cluster for Sandboxed {
             }
         })
     }
+}
+
+fn no_proxies() -> ClusterError {
+    ClusterError::Other("bytes between nodes pass no proxies that could delay or hold them".into())
 }
 
 fn supervised(

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use crate::launch::{self, Launch, Launcher};
 use crate::node::{Invocation, NodePlan};
 use crate::output::Output;
-use crate::processes::{self, Found};
+use crate::processes::Found;
 use crate::ready;
 use crate::topology::Place;
 use crate::{Applied, ClusterError, NodeState, Observation};
@@ -141,7 +141,7 @@ impl Supervised {
     }
 
     fn processes(&self) -> Vec<Found> {
-        processes::in_netns(&self.place.netns.link())
+        self.place.home.processes()
     }
 
     /// Starts it once more.
@@ -164,9 +164,12 @@ impl Supervised {
             source,
         };
         let (stdout, stderr) = self.output.open().map_err(failed)?;
-        let command =
+        let mut command =
             launch::command(&invocation, &self.plan.data, stdout, stderr).map_err(failed)?;
-        let child = launcher.spawn(&self.place.netns, command).await.map_err(failed)?;
+        let home = &self.place.home;
+        command.envs(home.variable());
+        let child = launcher.spawn(home, command).await.map_err(failed)?;
+        child.id().into_iter().for_each(|pid| home.started(pid));
         let applied = Applied {
             took: started.elapsed(),
             commands: vec![shell_line(&self.plan, &invocation)],

@@ -7,10 +7,19 @@
 //!   …       one veth pair and one network namespace a node
 //! ```
 //! Traffic between nodes crosses the bridge (and the hub's forward hook, where links are cut); traffic between harness
-//! and nodes does not. Every run has the same addresses: namespaces keep parallel runs apart.
+//! and nodes does not. Every run has the same addresses: namespaces keep parallel runs apart. Where proxies are asked
+//! for, the one of n1 listens in the hub, at 10.77.0.101.
+//!
+//! Without namespaces, the network is the host's loopback (`loopback`), with addresses of the run's own:
+//!
+//! ```text
+//!   127.x.y.1    n1            127.x.y.101   the proxy in front of n1
+//!   127.x.y.2    n2            127.x.y.102   the proxy in front of n2
+//! ```
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
@@ -21,9 +30,12 @@ use nix::sys::stat::fstat;
 use squall_history::NodeName;
 
 use crate::ClusterError;
+use crate::home::Home;
+use crate::loopback;
 use crate::netlink::{Batch, CREATE, EXCLUSIVE, Socket};
 use crate::probe::Ears;
-use crate::sandbox::Sandbox;
+use crate::proxy::{Counters, Dialler, Post, Proxies};
+use crate::sandbox::{Sandbox, Tier};
 use crate::tcp::{self, Tcp, TcpProfile};
 
 /// The address of the harness.
@@ -89,7 +101,11 @@ pub struct Place {
     pub node: NodeName,
     /// Its address.
     pub ip: Ipv4Addr,
-    pub(crate) netns: Arc<Netns>,
+    /// Where the others reach it: its proxy's address where there is one, else its own.
+    pub peer_ip: Ipv4Addr,
+    /// Where its proxy listens, should one be asked for.
+    pub(crate) front: Ipv4Addr,
+    pub(crate) home: Arc<Home>,
 }
 
 /// The network of one run. Its links go when it is dropped; the nodes' namespaces, when their processes are gone too.
@@ -101,8 +117,26 @@ pub struct Network {
     pub tcp: TcpProfile,
     /// How long it took to build.
     pub took: Duration,
-    pub(crate) hub: Arc<Netns>,
-    pub(crate) ears: Ears,
+    pub(crate) ground: Ground,
+    /// None where nodes reach each other directly.
+    pub(crate) proxies: Option<Arc<Proxies>>,
+}
+
+/// What a network is built on.
+#[derive(Debug)]
+pub(crate) enum Ground {
+    /// Network namespaces and a bridge.
+    Bridge {
+        /// The harness's own.
+        hub: Arc<Netns>,
+        /// Whether packets pass.
+        ears: Ears,
+    },
+    /// The host's loopback.
+    Loopback {
+        /// Keeps the addresses ours.
+        _claim: loopback::Claim,
+    },
 }
 
 /// Returns the address of the n-th node, counted from 0.
@@ -114,7 +148,7 @@ pub fn address(n: usize) -> Ipv4Addr {
 impl Network {
     /// Builds the network in the namespace of the calling thread, which becomes the hub. The sandbox is the proof that
     /// this is not the host's.
-    pub fn build(_inside: &Sandbox, nodes: &[NodeName], tcp: Tcp) -> Result<Network, ClusterError> {
+    pub fn build(inside: &Sandbox, nodes: &[NodeName], tcp: Tcp) -> Result<Network, ClusterError> {
         let started = Instant::now();
         if nodes.len() > MOST_NODES {
             return Err(ClusterError::Other(format!(
@@ -127,11 +161,56 @@ impl Network {
             whom: "the network of the nodes".into(),
             source,
         };
-        // On a thread of its own, because it wanders through the namespaces.
-        let built = thread::scope(|scope| scope.spawn(|| build(nodes, tcp)).join());
-        let mut network = built.expect("building returns its errors").map_err(failed)?;
+        let built = match inside.tier {
+            // On a thread of its own, because it wanders through the namespaces.
+            Tier::UserNamespace | Tier::Root => {
+                thread::scope(|scope| scope.spawn(|| build(nodes, tcp)).join())
+                    .expect("building returns its errors")
+            }
+            Tier::Loopback => loopback::build(nodes),
+        };
+        let mut network = built.map_err(failed)?;
         network.took = started.elapsed();
         Ok(network)
+    }
+
+    /// Whether links can only be cut by proxies, because the host's own loopback is all there is.
+    pub fn needs_proxies(&self) -> bool {
+        matches!(self.ground, Ground::Loopback { .. })
+    }
+
+    /// Puts a proxy in front of each node, at the port at which nodes listen to each other. To be done before nodes are
+    /// planned, for from then on they reach each other by other addresses.
+    pub fn insert_proxies(&mut self, peer_port: u16, seed: u64) -> Result<(), ClusterError> {
+        let failed = |source| ClusterError::Io {
+            what: "put proxies in front of",
+            whom: "the nodes".into(),
+            source,
+        };
+        let posts: Vec<Post> = self.places.iter().map(|place| post(place, peer_port)).collect();
+        let dialler = match &self.ground {
+            Ground::Bridge { .. } => {
+                add_fronts(&self.places).map_err(failed)?;
+                let nodes = self.places.iter().map(|place| (place.ip, place.node.clone()));
+                Dialler::Source(nodes.collect())
+            }
+            Ground::Loopback { .. } => {
+                let homes = self.places.iter();
+                let homes = homes.map(|place| (place.node.clone(), Arc::clone(&place.home)));
+                Dialler::Owner(homes.collect())
+            }
+        };
+        let proxies = Proxies::start(&posts, dialler, seed).map_err(failed)?;
+        self.proxies = Some(Arc::new(proxies));
+        for place in &mut self.places {
+            place.peer_ip = place.front;
+        }
+        Ok(())
+    }
+
+    /// Returns what went through the proxies so far, in each direction between two nodes; empty without proxies.
+    pub fn counters(&self) -> BTreeMap<(NodeName, NodeName), Counters> {
+        self.proxies.as_ref().map(|proxies| proxies.counters()).unwrap_or_default()
     }
 
     /// Returns a node's place.
@@ -143,6 +222,9 @@ impl Network {
 impl Drop for Network {
     /// Makes room for the next network in the same sandbox. One that cannot go fails that one, with a reason.
     fn drop(&mut self) {
+        if self.needs_proxies() {
+            return;
+        }
         let mut batch = Batch::default();
         for n in 0..self.places.len() {
             batch.message(DELLINK, 0, &link(port(n), 0));
@@ -158,25 +240,53 @@ fn build(nodes: &[NodeName], tcp: Tcp) -> io::Result<Network> {
     let mut in_hub = Socket::route()?;
     let mut places = Vec::new();
     let mut sockets = Vec::new();
+    let mut homes = Vec::new();
     for (n, node) in nodes.iter().enumerate() {
         unshare(CloneFlags::CLONE_NEWNET)?;
         tcp::apply(tcp);
         sockets.push(Socket::route()?);
         let netns = Arc::new(Netns::current()?);
-        places.push(Place { node: node.clone(), ip: address(n), netns });
+        let (ip, front) = (address(n), front(n));
+        homes.push(Arc::clone(&netns));
+        let home = Arc::new(Home::Netns(netns));
+        places.push(Place { node: node.clone(), ip, peer_ip: ip, front, home });
     }
-    in_hub.send(bridge_and_cables(&places))?;
+    in_hub.send(bridge_and_cables(&homes))?;
     for (place, socket) in places.iter().zip(&mut sockets) {
         socket.send(node_side(place.ip))?;
     }
     // Last, so that the cables have a carrier when the bridge takes them up and they forward at once.
     in_hub.send(ports_up(places.len()))?;
-    let ears = Ears::open(&places)?;
+    let ears = Ears::open(&places, &homes)?;
     hub.enter()?;
-    Ok(Network { places, tcp: profile, took: Duration::ZERO, hub, ears })
+    let ground = Ground::Bridge { hub, ears };
+    Ok(Network { places, tcp: profile, took: Duration::ZERO, ground, proxies: None })
 }
 
-fn bridge_and_cables(places: &[Place]) -> Batch {
+/// Returns where the proxy of the n-th node listens in the hub, counted from 0.
+fn front(n: usize) -> Ipv4Addr {
+    let [a, b, c, last] = address(n).octets();
+    Ipv4Addr::new(a, b, c, 100 + last)
+}
+
+fn post(place: &Place, peer_port: u16) -> Post {
+    Post {
+        node: place.node.clone(),
+        listen: SocketAddr::from((place.front, peer_port)),
+        target: SocketAddr::from((place.ip, peer_port)),
+    }
+}
+
+/// Gives the hub the addresses of the proxies.
+fn add_fronts(places: &[Place]) -> io::Result<()> {
+    let mut batch = Batch::default();
+    for place in places {
+        add_address(&mut batch, BRIDGE, place.front);
+    }
+    Socket::route()?.send(batch)
+}
+
+fn bridge_and_cables(homes: &[Arc<Netns>]) -> Batch {
     let mut batch = Batch::default();
     batch.message(NEWLINK, CREATE | EXCLUSIVE, &link(BRIDGE, UP)).text(IFLA_IFNAME, "br0").nest(
         IFLA_LINKINFO,
@@ -186,8 +296,8 @@ fn bridge_and_cables(places: &[Place]) -> Batch {
     );
     batch.message(NEWLINK, 0, &link(LO, UP));
     add_address(&mut batch, BRIDGE, HUB);
-    for (n, place) in places.iter().enumerate() {
-        add_cable(&mut batch, n, &place.netns);
+    for (n, netns) in homes.iter().enumerate() {
+        add_cable(&mut batch, n, netns);
     }
     batch
 }

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 /// The version of the schema.
 const VERSION: u32 = 1;
 /// The flags of `squall test` that `[run]` may set for every run.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "client-timeout",
     "concurrency",
     "data-dir",
@@ -26,6 +26,7 @@ const FLAGS: [&str; 12] = [
     "keys",
     "memory",
     "nemesis-interval",
+    "network",
     "rate",
     "tcp",
     "time-limit",

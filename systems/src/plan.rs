@@ -21,6 +21,8 @@ pub struct Site {
     pub name: NodeName,
     /// Its address: `{ip}`.
     pub ip: Ipv4Addr,
+    /// Where the others reach it, which may be a proxy's address: `{peer}`, with the port.
+    pub peer_ip: Ipv4Addr,
     /// Its data directory: `{data}`.
     pub data: PathBuf,
 }
@@ -141,7 +143,7 @@ fn node_values(
         ("n", Some(n.to_string())),
         ("ip", Some(site.ip.to_string())),
         ("data", Some(path(&site.data))),
-        ("peer", spec.peer_port.map(|port| format!("{}:{port}", site.ip))),
+        ("peer", spec.peer_port.map(|port| format!("{}:{port}", site.peer_ip))),
         ("bin", bin.as_deref().map(path)),
         ("home", spec.dir().as_deref().map(path)),
         ("squall", Some(path(&setup.squall))),

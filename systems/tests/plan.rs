@@ -9,6 +9,7 @@ fn sites(nodes: u8) -> Vec<Site> {
     let site = |n: u8| Site {
         name: format!("n{n}").as_str().into(),
         ip: [10, 77, 0, n].into(),
+        peer_ip: [10, 77, 0, n].into(),
         data: PathBuf::from(format!("/data/n{n}")),
     };
     (1..=nodes).map(site).collect()
@@ -91,6 +92,19 @@ fn the_documented_example_becomes_etcds_command_line() {
     assert!(plans[2].argv.iter().any(|arg| arg == "new"), "the first nodes found the cluster");
     let addr = "10.77.0.3:2379".parse().unwrap();
     assert_eq!(plans[2].ready.check, ReadyCheck::Http { addr, path: "/health".into() });
+}
+
+#[test]
+fn behind_proxies_a_node_listens_at_its_own_address_and_is_dialled_at_another() {
+    let mut sites = sites(2);
+    for site in &mut sites {
+        let [a, b, c, d] = site.ip.octets();
+        site.peer_ip = [a, b, c, 100 + d].into();
+    }
+    let plans = plan(&SystemSpec::reference(), &sites, &setup()).unwrap();
+    let line = plans[0].argv.join(" ");
+    assert!(line.contains("--peers n1=10.77.0.101:7000,n2=10.77.0.102:7000"), "{line}");
+    assert!(line.contains("--listen 10.77.0.1:7000"), "{line}");
 }
 
 #[test]

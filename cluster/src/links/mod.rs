@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use squall_history::NodeName;
 
 use crate::control::in_one_line;
-use crate::topology::Network;
+use crate::proxy::Proxies;
+use crate::topology::{Ground, Network};
 use crate::{Applied, ClusterError, Cut, Observation};
 
 pub use iptables::Iptables;
@@ -70,8 +73,63 @@ pub struct Chosen {
     pub why: String,
 }
 
-/// Sets up the mechanism that was asked for, or that bites.
+/// Sets up the mechanism that was asked for, or that bites; and, where the network has proxies, these with it.
 pub fn choose(firewall: Firewall, network: &Network) -> Result<Chosen, ClusterError> {
+    let Some(proxies) = &network.proxies else {
+        return match network.needs_proxies() {
+            false => choose_firewall(firewall, network),
+            true => Err(ClusterError::Other(
+                "without namespaces links are cut by proxies in front of the nodes, and for those the system's page \
+                 must say the port at which its nodes listen to each other: [net] peer_port"
+                    .into(),
+            )),
+        };
+    };
+    let proxies = Arc::clone(proxies);
+    if network.needs_proxies() {
+        let why = "without namespaces there is no firewall of our own".into();
+        return Ok(Chosen { plane: Box::new(ByProxies { proxies, packets: None }), why });
+    }
+    let Chosen { plane, why } = choose_firewall(firewall, network)?;
+    let why = format!("{why}; the schedule asks for proxies too");
+    Ok(Chosen { plane: Box::new(ByProxies { proxies, packets: Some(plane) }), why })
+}
+
+/// Cuts what passes the proxies, and, where there is a firewall, what passes beside them.
+#[derive(Debug)]
+struct ByProxies {
+    proxies: Arc<Proxies>,
+    packets: Option<Box<dyn LinkPlane>>,
+}
+
+impl LinkPlane for ByProxies {
+    fn name(&self) -> &'static str {
+        match &self.packets {
+            None => "proxies",
+            Some(_) => "proxies and a firewall",
+        }
+    }
+
+    fn apply(&mut self, cut: &Cut) -> Result<Applied, ClusterError> {
+        let started = Instant::now();
+        let mut commands = vec![match cut.is_healed() {
+            true => "# proxies: let everything pass".to_owned(),
+            false => format!("# proxies: let nothing pass {}", arrows(cut)),
+        }];
+        self.proxies.cut(cut);
+        if let Some(packets) = &mut self.packets {
+            commands.extend(packets.apply(cut)?.commands);
+        }
+        Ok(Applied { took: started.elapsed(), commands })
+    }
+}
+
+fn arrows(cut: &Cut) -> String {
+    let pairs: Vec<String> = cut.pairs.iter().map(|(from, to)| format!("{from}→{to}")).collect();
+    pairs.join(" ")
+}
+
+fn choose_firewall(firewall: Firewall, network: &Network) -> Result<Chosen, ClusterError> {
     let asked = |plane: Box<dyn LinkPlane>| Chosen { plane, why: "asked for".into() };
     match firewall {
         Firewall::Iptables => biting_iptables(network)
@@ -129,7 +187,10 @@ fn bites<P: LinkPlane>(mut plane: P, network: &Network) -> Result<P, String> {
     let cut = Cut { pairs: [(from.node.clone(), to.node.clone())].into() };
     let seen = |cut: &Cut, plane: &mut P| {
         plane.apply(cut).map_err(|error| in_one_line(&error))?;
-        match network.ears.probe(cut) {
+        let Ground::Bridge { ears, .. } = &network.ground else {
+            return Err("there is no bridge".to_owned());
+        };
+        match ears.probe(cut) {
             Observation::Confirmed(_) => Ok(()),
             Observation::Refuted(how) | Observation::Unclear(how) => Err(how),
         }

@@ -35,11 +35,6 @@ impl Backlog {
         self.items.push_back((stamp, item));
     }
 
-    /// Returns how many bytes wait.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= BOUND
     }
@@ -94,6 +89,6 @@ mod tests {
             backlog.forwarded(1);
         }
         assert_eq!(left, b"abcde");
-        assert_eq!((backlog.bytes(), backlog.first().map(|(_, item)| item)), (0, Some(&Item::End)));
+        assert_eq!((backlog.bytes, backlog.first().map(|(_, item)| item)), (0, Some(&Item::End)));
     }
 }

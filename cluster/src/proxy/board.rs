@@ -54,7 +54,26 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(super) struct Direction {
     pub(super) gate: watch::Sender<Gate>,
-    pub(super) tally: Tally,
+    pub(super) tally: Arc<Tally>,
+}
+
+impl Direction {
+    /// Returns what a pump needs of it.
+    pub(super) fn way(&self) -> Way {
+        Way { gate: self.gate.subscribe(), tally: Arc::clone(&self.tally) }
+    }
+
+    /// Returns the same for a connection of the harness's own, whose bytes do not count.
+    pub(super) fn probe_way(&self) -> Way {
+        Way { gate: self.gate.subscribe(), tally: Arc::default() }
+    }
+}
+
+/// A direction, as one pump sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) gate: watch::Receiver<Gate>,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// All of them. A node's connections to itself have one too, which nothing ever shuts.

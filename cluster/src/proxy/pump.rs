@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::backlog::{Backlog, Item};
-use super::board::Direction;
+use super::board::{Tally, Way};
 use super::gate::{Gate, Passage, Stamp};
 
 /// How much is read at once.
@@ -59,7 +59,7 @@ pub(super) struct Pump<R, W> {
     near: Option<R>,
     far: W,
     flow: u64,
-    direction: Arc<Direction>,
+    tally: Arc<Tally>,
     gate: watch::Receiver<Gate>,
     rng: ChaCha8Rng,
     backlog: Backlog,
@@ -76,18 +76,18 @@ pub(super) struct Pump<R, W> {
 }
 
 /// Counts a connection as long as it is there.
-struct Counted(Arc<Direction>);
+struct Counted(Arc<Tally>);
 
 impl Counted {
-    fn new(direction: Arc<Direction>) -> Counted {
-        direction.tally.connections.fetch_add(1, Ordering::Relaxed);
-        Counted(direction)
+    fn new(tally: Arc<Tally>) -> Counted {
+        tally.connections.fetch_add(1, Ordering::Relaxed);
+        Counted(tally)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.tally.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +114,7 @@ impl<R: AsyncRead + Unpin + Send, W: Far> Pump<R, W> {
     pub(super) fn new(
         (near, far): (R, W),
         flow: u64,
-        direction: Arc<Direction>,
+        Way { gate, tally }: Way,
         rng: ChaCha8Rng,
         (tell, told): (watch::Sender<Word>, watch::Receiver<Word>),
     ) -> Pump<R, W> {
@@ -122,9 +122,9 @@ impl<R: AsyncRead + Unpin + Send, W: Far> Pump<R, W> {
             near: Some(near),
             far,
             flow,
-            gate: direction.gate.subscribe(),
-            counted: Counted::new(Arc::clone(&direction)),
-            direction,
+            gate,
+            counted: Counted::new(Arc::clone(&tally)),
+            tally,
             rng,
             backlog: Backlog::default(),
             buffer: Vec::new(),
@@ -159,7 +159,7 @@ impl<R: AsyncRead + Unpin + Send, W: Far> Pump<R, W> {
     fn drop_or_tear(&mut self, gate: &Gate) {
         if gate.drop && self.backlog.first().is_some() {
             let bytes = self.throw_away();
-            self.direction.tally.dropped.fetch_add(bytes, Ordering::Relaxed);
+            self.tally.dropped.fetch_add(bytes, Ordering::Relaxed);
             self.torn = true;
         } else if !gate.drop && self.torn {
             self.torn = false;
@@ -177,7 +177,7 @@ impl<R: AsyncRead + Unpin + Send, W: Far> Pump<R, W> {
 
     fn throw_away(&mut self) -> u64 {
         let bytes = self.backlog.clear() as u64;
-        self.direction.tally.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.tally.waiting.fetch_sub(bytes, Ordering::Relaxed);
         bytes
     }
 
@@ -247,14 +247,14 @@ impl<R: AsyncRead + Unpin + Send, W: Far> Pump<R, W> {
             Woken::Read(Ok(0)) => self.hear_no_more(Item::End),
             Woken::Read(Ok(count)) => {
                 let bytes = self.buffer[..count].to_vec();
-                self.direction.tally.waiting.fetch_add(count as u64, Ordering::Relaxed);
+                self.tally.waiting.fetch_add(count as u64, Ordering::Relaxed);
                 self.push(Item::Bytes(bytes));
             }
             Woken::Read(Err(_)) => self.hear_no_more(Item::Reset),
             Woken::Wrote(Ok(count)) if count > 0 => {
                 self.backlog.forwarded(count);
-                self.direction.tally.waiting.fetch_sub(count as u64, Ordering::Relaxed);
-                self.direction.tally.forwarded.fetch_add(count as u64, Ordering::Relaxed);
+                self.tally.waiting.fetch_sub(count as u64, Ordering::Relaxed);
+                self.tally.forwarded.fetch_add(count as u64, Ordering::Relaxed);
             }
             // Who should hear is gone: the sender learns it as it would from a real host, by a reset.
             Woken::Wrote(_) => {
@@ -284,7 +284,7 @@ impl<R: AsyncRead + Unpin + Send, W: Far> Pump<R, W> {
     fn note_full(&mut self) {
         let is_full = self.backlog.is_full();
         if is_full && !self.was_full {
-            self.direction.tally.full.fetch_add(1, Ordering::Relaxed);
+            self.tally.full.fetch_add(1, Ordering::Relaxed);
         }
         self.was_full = is_full;
     }

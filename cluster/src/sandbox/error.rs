@@ -58,6 +58,7 @@ pub(super) enum Step {
     MountProc,
     MountRun,
     MountData,
+    MakeData,
     Fork,
 }
 
@@ -72,6 +73,7 @@ impl fmt::Display for Step {
             Step::MountProc => "mount a fresh /proc in the sandbox",
             Step::MountRun => "mount a private /run in the sandbox",
             Step::MountData => "mount a tmpfs for nodes' data in the sandbox",
+            Step::MakeData => "make a directory for nodes' data",
             Step::Fork => "start the harness in the sandbox",
         })
     }

@@ -1,4 +1,5 @@
-//! A world of its own for one run: namespaces that die with the process that asked for them.
+//! A world of its own for one run: namespaces that die with the process that asked for them; or, where these cannot be
+//! had, processes that do (`keeper`).
 //!
 //! ```text
 //! outer   what the user started: waits, forwards signals, ends with the harness's status
@@ -19,6 +20,7 @@
 
 mod error;
 mod ids;
+mod keeper;
 mod mounts;
 mod signals;
 
@@ -39,6 +41,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, geteuid, pipe2, setsid};
 
 pub use error::SandboxError;
+pub use keeper::enter_without_namespaces;
 
 use error::Step;
 
@@ -55,6 +58,8 @@ pub enum Tier {
     UserNamespace,
     /// As root, where user namespaces are off.
     Root,
+    /// Not at all: nodes live on loopback addresses of their own, behind proxies.
+    Loopback,
 }
 
 impl Tier {
@@ -63,6 +68,7 @@ impl Tier {
         match self {
             Tier::UserNamespace => "user namespace",
             Tier::Root => "root",
+            Tier::Loopback => "none: loopback addresses and proxies",
         }
     }
 }
@@ -78,7 +84,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Returns the mount point of the tmpfs for nodes' data.
+    /// Returns the directory for nodes' data, which goes with the sandbox.
     pub fn data(&self) -> &Path {
         &self.data
     }

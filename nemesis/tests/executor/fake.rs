@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use squall_cluster::{Applied, Cluster, ClusterError, Cut, LeaderProbe, NodeState, Observation};
+use squall_cluster::{
+    Applied, Cluster, ClusterError, Cut, LeaderProbe, NodeState, Observation, Traffic,
+};
 use squall_history::schedule::{
     Fault, FaultInterval, FaultOutcome, Line, Planned, Shape, Target, Timeline, Trigger, read,
 };
@@ -25,6 +27,7 @@ pub(crate) const HEAL_BY: Duration = Duration::from_secs(9);
 pub(crate) struct Inner {
     pub(crate) states: BTreeMap<NodeName, NodeState>,
     pub(crate) cut: Cut,
+    pub(crate) traffic: Traffic,
     pub(crate) leader: Option<NodeName>,
     pub(crate) asked: u32,
     pub(crate) log: Vec<String>,
@@ -133,6 +136,19 @@ impl Cluster for Fake {
             _ if is_blind => Observation::Refuted("nothing was heard".into()),
             true => Observation::Confirmed(format!("{} pairs are silent", cut.pairs.len())),
             false => Observation::Refuted(format!("silent are{}", pairs(&silent))),
+        };
+        async { seen }.boxed()
+    }
+
+    fn shape<'a>(&'a self, traffic: &'a Traffic) -> BoxFuture<'a, Done> {
+        let fresh = traffic.clone();
+        self.change(traffic.to_string(), |inner| inner.traffic = fresh)
+    }
+
+    fn probe_traffic<'a>(&'a self, traffic: &'a Traffic) -> BoxFuture<'a, Observation> {
+        let seen = match self.inner().traffic == *traffic {
+            true => Observation::Confirmed(format!("{traffic}, as told")),
+            false => Observation::Refuted("other traffic is shaped".into()),
         };
         async { seen }.boxed()
     }

@@ -29,6 +29,10 @@ pub struct NodeArgs {
     #[arg(long, value_name = "LIST")]
     pub peers: String,
 
+    /// Where peers are listened to, if that is not where they dial
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
     /// Where clients are served
     #[arg(long, value_name = "ADDRESS")]
     pub client: SocketAddr,
@@ -57,6 +61,8 @@ pub struct NodeConfig {
     pub core: Config,
     /// Every node's peer address.
     pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// Where peers are listened to.
+    pub listen: SocketAddr,
     /// Where clients are served.
     pub client: SocketAddr,
     /// The data directory.
@@ -86,9 +92,10 @@ impl NodeArgs {
     pub fn resolve(&self) -> Result<NodeConfig, ConfigError> {
         let id = node_id(&self.id).ok_or_else(|| wrong("--id", expected_name(&self.id)))?;
         let peers = peers(&self.peers)?;
-        if !peers.contains_key(&id) {
+        let Some(own) = peers.get(&id) else {
             return Err(wrong("--peers", format!("{} itself is missing", self.id)));
-        }
+        };
+        let listen = self.listen.unwrap_or(*own);
         let bug = self.bug.as_deref().map(|name| {
             planted::find(name).ok_or_else(|| wrong("--bug", format!("unknown bug {name:?}")))
         });
@@ -113,6 +120,7 @@ impl NodeArgs {
         Ok(NodeConfig {
             core,
             peers,
+            listen,
             client: self.client,
             data: self.data.clone(),
             seed: self.seed,
@@ -156,6 +164,7 @@ mod tests {
         NodeArgs {
             id: "n1".into(),
             peers: "n1=127.0.0.1:7001,n2=127.0.0.1:7002".into(),
+            listen: None,
             client: "127.0.0.1:8001".parse().expect("an address"),
             data: "data".into(),
             seed: 0,

@@ -80,10 +80,8 @@ pub enum ServerError {
 
 /// Serves until the disk or the trace fails.
 pub async fn serve(config: NodeConfig, trace_path: Option<&Path>) -> Result<(), ServerError> {
-    let own = config.core.id;
     let (events, mut waiting) = mpsc::channel(EVENTS);
-    let address = config.peers[&own];
-    tokio::spawn(peer::listen(bind(address).await?, events.clone()));
+    tokio::spawn(peer::listen(bind(config.listen).await?, events.clone()));
     let clients = bind(config.client).await?;
     let mut node = Node::start(&config, trace_path, events.clone())?;
     tokio::spawn(port::listen(clients, events));

@@ -27,6 +27,7 @@ async fn with_node(election_timeout: &str, test: impl AsyncFnOnce(Stage)) {
     let args = NodeArgs {
         id: "n1".into(),
         peers: format!("n1={node},n2={},n3={absent}", peer.local_addr().expect("an address")),
+        listen: None,
         client: free_address().await,
         data: data.path().to_owned(),
         seed: 1,

@@ -60,7 +60,7 @@ fn start(spec: &SystemSpec, ip: Ipv4Addr, data: PathBuf) -> (Running, Box<dyn Co
     for port in [2379, 2380] {
         drop(TcpListener::bind(SocketAddr::from((ip, port))).unwrap());
     }
-    let sites = [Site { name: "n1".into(), ip, data }];
+    let sites = [Site { name: "n1".into(), ip, peer_ip: ip, data }];
     let setup = Setup::default();
     let plan = plan(spec, &sites, &setup).unwrap().remove(0);
     let mut command = Command::new(&plan.argv[0]);

@@ -23,6 +23,7 @@ async fn with_node<T>(test: impl AsyncFnOnce(Addresses) -> T) -> T {
     let args = NodeArgs {
         id: "n1".into(),
         peers: format!("n1={}", free_address()),
+        listen: None,
         client,
         data: data.path().to_owned(),
         seed: 1,
