@@ -91,7 +91,7 @@ static FAMILIES: [FamilyInfo; 3] = [
         family: Family::Partition,
         name: "partition",
         summary: "cut links: isolate, halves, majorities-ring, bridge, one-way in and out",
-        needs: "network namespaces and a firewall in them (iptables or nftables); 2 nodes or more",
+        needs: "network namespaces and a firewall in them (iptables or nftables), or proxies; 2 nodes or more",
         finds: "stale reads, two leaders that both answer, commits without a majority, bad truncation",
         breaks: Assumption::None,
     },

@@ -87,11 +87,10 @@ fn adopt() -> Result<(), SandboxError> {
 
 /// What keeper does. Returns in the harness only.
 fn keep(outer: Pid, data: &Path) -> Result<(), SandboxError> {
-    let failed = |_| exit_now(HARNESS_FAILED);
     // A session of its own, so that a terminal's Ctrl-C reaches outer alone.
-    nix::unistd::setsid().unwrap_or_else(|errno| failed(errno));
-    let tied =
-        prctl::set_pdeathsig(ORPHANED).map_err(|_| ()).and_then(|()| adopt().map_err(|_| ()));
+    let tied = nix::unistd::setsid()
+        .and_then(|_| prctl::set_pdeathsig(ORPHANED))
+        .and_then(|()| prctl::set_child_subreaper(true));
     if tied.is_err() || getppid() != outer {
         exit_now(HARNESS_FAILED);
     }
