@@ -87,7 +87,8 @@ fn warnings(manifest: &Manifest) -> Vec<String> {
     warnings
 }
 
-fn timeline(run: &RunDir, warnings: &mut Vec<String>) -> Result<Timeline, Failure> {
+/// Reads what became of the faults.
+pub(crate) fn timeline(run: &RunDir, warnings: &mut Vec<String>) -> Result<Timeline, Failure> {
     let path = run.schedule();
     let Ok(file) = File::open(&path) else { return Ok(Timeline::default()) };
     let read = schedule::read(BufReader::new(file))

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Zoo(ZooArgs),
     /// Write report.html of a run again
     Report(ReportArgs),
+    /// Work on the adapter of a system: system check FILE.toml
+    System(SystemArgs),
     /// Say what there is: workloads, faults, checks, systems, bugs
     List(ListArgs),
     /// Say which faults this machine can inject, by which mechanism, and what to do about the rest
@@ -59,9 +61,9 @@ pub(crate) enum Command {
 /// Flags of `squall test`. Names follow Jepsen's.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TestArgs {
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub nodes: usize,
+    /// How many nodes [default: as the system's page says; 5 for the reference]
+    #[arg(long, value_name = "N")]
+    pub nodes: Option<usize>,
 
     /// How many clients: a number, or a multiple of the nodes such as 3n
     #[arg(long, value_name = "N|Nn", default_value = "10")]
@@ -408,6 +410,37 @@ pub(crate) struct ReportArgs {
     /// A run directory
     #[arg(default_value = "results/latest")]
     pub path: PathBuf,
+}
+
+/// `squall system`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SystemArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: SystemCommand,
+}
+
+/// What can be done with a system.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SystemCommand {
+    /// Exercise an adapter: boot, each operation, faults, leader; and prove that lies would be found out
+    Check(SystemCheckArgs),
+}
+
+/// Flags of `squall system check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SystemCheckArgs {
+    /// The system's page
+    #[arg(value_name = "FILE.toml")]
+    pub file: PathBuf,
+
+    /// How many nodes [default: as the page says]
+    #[arg(long, value_name = "N")]
+    pub nodes: Option<usize>,
+
+    /// Where runs are kept
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
 }
 
 /// Flags of `squall list`.

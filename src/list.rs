@@ -1,6 +1,9 @@
 //! `squall list`: what there is, one line each, with what it needs and finds.
 
+use std::path::{Path, PathBuf};
+
 use squall_history::Claim;
+use squall_systems::{MissingBinary, SystemSpec};
 
 use crate::cli::ListArgs;
 use crate::exit_code::ExitCode;
@@ -53,10 +56,7 @@ fn rows(kind: &str) -> Vec<(String, String)> {
                 (claim.name().to_owned(), format!("{} ({})", claim.title(), claim.source()))
             })
             .collect(),
-        "systems" => vec![(
-            "squall-raft".to_owned(),
-            "the reference Raft, planted bugs included; the default".to_owned(),
-        )],
+        "systems" => systems(Path::new("systems")),
         _ => squall_raft_node::planted::all()
             .iter()
             .map(|bug| {
@@ -76,6 +76,37 @@ fn rows(kind: &str) -> Vec<(String, String)> {
             })
             .collect(),
     }
+}
+
+/// Returns the reference, and every page in a directory with whether it can be started.
+fn systems(dir: &Path) -> Vec<(String, String)> {
+    let reference = "the reference Raft, planted bugs included; the default";
+    let mut rows = vec![("squall-raft".to_owned(), reference.to_owned())];
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut pages: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|it| it == "toml"));
+    pages.sort();
+    rows.extend(pages.iter().filter_map(|page| system(page)));
+    rows
+}
+
+/// Returns what a page describes; none where it is no page of a system, or the reference's own.
+fn system(page: &Path) -> Option<(String, String)> {
+    let name = page.file_stem()?.to_string_lossy().into_owned();
+    let text = match SystemSpec::read(page) {
+        Ok(spec) if spec.name == SystemSpec::reference().name => return None,
+        Ok(spec) => match spec.check_binary() {
+            Ok(()) => format!("squall test --system {}", page.display()),
+            Err(MissingBinary { fetch: Some(fetch), .. }) => {
+                format!("not here yet; get it with {fetch}")
+            }
+            Err(missing) => missing.to_string(),
+        },
+        // A Cargo.toml, for instance.
+        Err(_) if !std::fs::read_to_string(page).ok()?.contains("[system]") => return None,
+        Err(error) => format!("cannot be used: {error}"),
+    };
+    Some((name, text))
 }
 
 fn table(rows: &[(String, String)]) -> String {

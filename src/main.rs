@@ -24,6 +24,7 @@ mod show;
 mod shrink;
 mod spec;
 mod stall;
+mod system;
 mod test;
 mod zoo;
 
@@ -68,6 +69,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Show(args) => show::show(&args),
         Command::Log(args) => show::log(&args),
         Command::Report(args) => report::command(&args),
+        Command::System(args) => system::command(&args),
         Command::List(args) => list::list(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Help(args) => help::help(&args),

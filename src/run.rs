@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
-use crate::{stall, test};
+use crate::{stall, system, test};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
@@ -171,7 +171,10 @@ impl<'a> Run<'a> {
         // 6. Final reads of every key through every node.
         self.progress.step("reading every key through every node");
         if self.system.tells_its_leader() {
-            await_leader(&*leader).await;
+            let leader = await_leader(&*leader).await;
+            let leader =
+                leader.map(|leader| (system::findings::LEADER.to_owned(), leader.to_string()));
+            self.manifest.settings.extend(leader);
         }
         self.manifest.moments.final_reads = Some(self.clock.now());
         let left = self.final_reads(&mut driver, &load.keys()).await?;
@@ -406,10 +409,14 @@ impl Ends {
     }
 }
 
-/// Waits until somebody leads.
-async fn await_leader(probe: &dyn LeaderProbe) {
+/// Waits until somebody leads, for a while.
+async fn await_leader(probe: &dyn LeaderProbe) -> Option<NodeName> {
     let until = Instant::now() + LEADER;
-    while Instant::now() < until && probe.leader().await.is_none() {
+    loop {
+        let leader = probe.leader().await;
+        if leader.is_some() || Instant::now() >= until {
+            return leader;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

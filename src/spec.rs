@@ -70,8 +70,8 @@ pub(crate) struct RunSpec {
 impl RunSpec {
     /// Resolves the flags.
     pub(crate) fn resolve(args: &TestArgs) -> Result<RunSpec, Failure> {
-        if args.nodes == 0 || args.nodes > MOST_NODES {
-            let error = anyhow::anyhow!("--nodes {}: expected 1 to {MOST_NODES}", args.nodes);
+        if let Some(nodes) = args.nodes.filter(|nodes| !(1..=MOST_NODES).contains(nodes)) {
+            let error = anyhow::anyhow!("--nodes {nodes}: expected 1 to {MOST_NODES}");
             return Err(Failure::bad_input(error));
         }
         if args.time_limit < Duration::from_secs(1) {
@@ -80,6 +80,7 @@ impl RunSpec {
         }
         let workload = workload(&args.workload)?;
         let system = system(args)?;
+        let nodes = args.nodes.unwrap_or(system.nodes).min(MOST_NODES);
         let lacks = system.lacks(workload);
         if !lacks.is_empty() {
             let error = anyhow::anyhow!(
@@ -91,8 +92,8 @@ impl RunSpec {
             return Err(Failure::bad_input(error));
         }
         Ok(RunSpec {
-            nodes: args.nodes,
-            concurrency: concurrency(&args.concurrency, args.nodes)?,
+            nodes,
+            concurrency: concurrency(&args.concurrency, nodes)?,
             workload,
             system,
             ground: ground(&args.network)?,

@@ -29,7 +29,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Enters namespaces, or does without them where that is asked for, or is all that can be had.
-fn enter(ground: Ground) -> Result<Sandbox, Failure> {
+pub(crate) fn enter(ground: Ground) -> Result<Sandbox, Failure> {
     match ground {
         Ground::Namespaces => squall_cluster::enter().map_err(no_sandbox),
         Ground::Proxy => enter_without_namespaces().map_err(no_sandbox),

@@ -30,3 +30,105 @@ fn a_missing_binary_is_told_with_its_fetch_command_before_anything_starts() {
     assert!(told.contains(&hint), "{told}");
     assert!(!results.exists(), "nothing was made");
 }
+
+/// Says whether something that a test needs is here; fails where it must be.
+fn has(what: &str, there: bool) -> bool {
+    if there {
+        return true;
+    }
+    let required = std::env::var("SQUALL_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name == what), "{what} is required, and not here");
+    eprintln!("skipped: no {what} here");
+    false
+}
+
+fn has_namespaces() -> bool {
+    has("namespaces", squall().arg("doctor").output().expect("squall starts").status.success())
+}
+
+fn has_python() -> bool {
+    has("python3", Command::new("python3").arg("--version").output().is_ok())
+}
+
+/// Checks the adapter that a page of the examples is, after a change to it.
+fn check(page: &str, right: &str, wrong: &str) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/systems/examples");
+    let text = std::fs::read_to_string(format!("{examples}/{page}.toml")).expect("an example");
+    assert!(text.contains(right), "{right:?} is not in {page}.toml");
+    let text = text.replacen(right, wrong, 1).replace("{home}", examples);
+    let changed = dir.path().join("changed.toml");
+    std::fs::write(&changed, text).expect("a page is written");
+    let mut run = squall();
+    run.args(["system", "check"]).arg(&changed).arg("--results").arg(dir.path());
+    let output = run.output().expect("squall starts");
+    (output.status.code(), stderr(&output))
+}
+
+/// Returns what the table says of one part.
+fn line<'a>(told: &'a str, what: &str) -> &'a str {
+    let start = format!("  {what}  ");
+    let found =
+        told.lines().find(|line| line.starts_with(&start) || line.trim_start().starts_with(what));
+    found.unwrap_or_else(|| panic!("no {what} in\n{told}"))
+}
+
+#[test]
+fn the_adapter_of_the_reference_has_everything_and_lies_are_found_out() {
+    if !has_namespaces() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/systems/reference.toml");
+    let mut run = squall();
+    run.args(["system", "check", page, "--nodes", "3", "--results"]).arg(dir.path());
+    let output = run.output().unwrap();
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for part in
+        ["boot", "read", "write", "cas", "kill and restart", "pause", "leader probe", "trace"]
+    {
+        assert!(line(&told, part).contains(" works "), "{told}");
+    }
+    for lie in ["a stale read", "a lost write"] {
+        assert!(line(&told, lie).contains("works    found out"), "{told}");
+    }
+}
+
+#[test]
+fn a_tiny_server_is_judged_honestly_by_http_and_by_a_client_in_python() {
+    if !has_namespaces() || !has_python() {
+        return;
+    }
+    for page in ["tiny-http", "tiny-exec"] {
+        let (code, told) = check(page, "nodes = 1", "nodes = 1");
+        assert_eq!(code, Some(0), "{page}: {told}");
+        for part in ["read", "write", "cas", "kill and restart", "pause"] {
+            assert!(line(&told, part).contains(" works "), "{page}: {told}");
+        }
+        assert!(line(&told, "trace").contains(" absent "), "{page}: {told}");
+        assert!(line(&told, "a lost write").contains("found out"), "{page}: {told}");
+    }
+}
+
+#[test]
+fn a_server_that_forgets_what_it_acknowledged_is_found_out_by_its_adapter() {
+    if !has_namespaces() || !has_python() {
+        return;
+    }
+    let forgetful = "\"sh\", \"-c\", \"rm -f {data}/log; exec \\\"$@\\\"\", \"sh\", \"python3\"";
+    let (code, told) = check("tiny-http", "\"python3\"", forgetful);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("The system itself broke what it claims: "), "{told}");
+}
+
+#[test]
+fn a_page_that_looks_in_the_wrong_place_is_told_so_and_accuses_nobody() {
+    if !has_namespaces() || !has_python() {
+        return;
+    }
+    let (code, told) = check("tiny-http", "\"$.value\"", "\"$.v\"");
+    assert_eq!(code, Some(2), "{told}");
+    assert!(line(&told, "read").contains("MISSING"), "{told}");
+    assert!(line(&told, "read").contains("no $.v in HTTP 200"), "{told}");
+}

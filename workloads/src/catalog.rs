@@ -57,7 +57,7 @@ const CLAIMS: &[Claim] = &[
     Claim::Exercised,
 ];
 
-static CATALOG: [Workload; 2] = [
+static CATALOG: [Workload; 3] = [
     Workload {
         name: "register",
         summary: "read, write and cas of a few keys, with unique values",
@@ -79,6 +79,17 @@ static CATALOG: [Workload; 2] = [
         fewest_keys: append::KEYS,
         repeats_values: false,
         make: |spec, keys| Box::new(Append::new(spec, keys)),
+    },
+    Workload {
+        name: "read-write",
+        summary: "read and write a few keys, with unique values: for systems that have no more",
+        needs: &["read", "write"],
+        finds: "stale reads, lost writes, writes that come back",
+        model: "register",
+        claims: CLAIMS,
+        fewest_keys: register::KEYS,
+        repeats_values: true,
+        make: |spec, keys| Box::new(Register::without_cas(spec, keys)),
     },
 ];
 

@@ -103,6 +103,12 @@ impl Register {
         }
     }
 
+    /// The same without cas, for systems that have none.
+    pub(crate) fn without_cas(spec: &WorkloadSpec, keys: usize) -> Register {
+        let mix = Mix::new([(1, Kind::Read), (1, Kind::Write)]);
+        Register { mix, ..Register::new(spec, keys) }
+    }
+
     /// Draws a key; for a cas the one of two that fewer mutations are under way to, and that has been seen.
     fn draw_slot(&mut self, worker: usize, kind: Kind) -> usize {
         let rng = &mut self.workers[worker].rng;

@@ -1,0 +1,195 @@
+//! What a run shows of an adapter: what works, what is missing, and what that costs.
+
+use std::collections::BTreeMap;
+
+use squall_history::schedule::Timeline;
+use squall_history::{F, History, Manifest, Operation, Outcome};
+use squall_systems::{DiskReader, SystemSpec};
+
+use crate::exit_code::ExitCode;
+
+/// How good one part of an adapter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It works.
+    Works,
+    /// There is no such part, and none is needed.
+    Absent,
+    /// It should have shown, and did not.
+    Missing,
+    /// It does what it must not.
+    Wrong,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) what: String,
+    pub(super) standing: Standing,
+    pub(super) seen: String,
+}
+
+impl Finding {
+    pub(super) fn new(what: &str, standing: Standing, seen: impl Into<String>) -> Finding {
+        Finding { what: what.to_owned(), standing, seen: seen.into() }
+    }
+}
+
+impl Standing {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Standing::Works => "works",
+            Standing::Absent => "absent",
+            Standing::Missing => "MISSING",
+            Standing::Wrong => "WRONG",
+        }
+    }
+}
+
+/// Returns what the whole table ends with, as far as it is not a verdict on the system.
+pub(super) fn exit_code(findings: &[Finding]) -> ExitCode {
+    let any = |standing| findings.iter().any(|finding| finding.standing == standing);
+    if any(Standing::Wrong) {
+        ExitCode::HarnessFailure
+    } else if any(Standing::Missing) {
+        ExitCode::Unknown
+    } else {
+        ExitCode::Valid
+    }
+}
+
+/// The nodes' start.
+pub(super) fn boot(manifest: &Manifest) -> Finding {
+    let nodes = manifest.nodes.len();
+    match manifest.moments.ready {
+        Some(at) => {
+            let seen = format!("{nodes} nodes were ready after {:.0} ms", at.as_secs_f64() * 1e3);
+            Finding::new("boot", Standing::Works, seen)
+        }
+        None => Finding::new("boot", Standing::Missing, "the nodes were never ready"),
+    }
+}
+
+/// Each kind of operation that was tried.
+pub(super) fn operations(history: &History) -> Vec<Finding> {
+    let mut kinds: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
+    for operation in history.operations() {
+        kinds.entry(operation.op.f.name()).or_default().push(operation);
+    }
+    kinds.into_iter().map(|(name, operations)| kind(name, &operations)).collect()
+}
+
+/// Operations that the page does not claim.
+pub(super) fn not_claimed(system: &SystemSpec) -> Vec<Finding> {
+    let claims = &system.claims;
+    let ops = [
+        (F::Write, claims.write, "nothing is written"),
+        (F::Cas, claims.cas, "--workload register cannot be used; read-write can"),
+        (
+            F::Append,
+            claims.append && claims.dedup,
+            "no exactly-once: --workload append cannot be used",
+        ),
+    ];
+    let lacking = ops.into_iter().filter(|(_, claimed, _)| !claimed);
+    lacking.map(|(f, _, cost)| Finding::new(f.name(), Standing::Absent, cost)).collect()
+}
+
+fn kind(name: &str, operations: &[&Operation]) -> Finding {
+    let acknowledged =
+        operations.iter().filter(|one| matches!(one.outcome, Outcome::Ok(_))).count();
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for operation in operations {
+        match &operation.outcome {
+            Outcome::Ok(_) => {}
+            Outcome::Fail { error, .. } | Outcome::Info { error } => {
+                *reasons.entry(&error.0).or_default() += 1;
+            }
+        }
+    }
+    // What a dead or paused node does to its clients says nothing of the adapter.
+    let of_faults = ["refused", "timeout", "reset"];
+    let often =
+        reasons.into_iter().max_by_key(|(reason, count)| (!of_faults.contains(reason), *count));
+    let mostly = often.map_or_else(String::new, |(reason, count)| format!(", {count} × {reason}"));
+    let standing = if acknowledged > 0 { Standing::Works } else { Standing::Missing };
+    let seen = format!("{acknowledged} of {} were acknowledged{mostly}", operations.len());
+    Finding::new(name, standing, seen)
+}
+
+/// Each family of faults, and whether the system served afterwards.
+pub(super) fn faults(manifest: &Manifest, timeline: &Timeline, history: &History) -> Vec<Finding> {
+    let families = ["kill", "pause", "partition"];
+    families.map(|family| fault(family, manifest, timeline, history)).into()
+}
+
+fn fault(family: &str, manifest: &Manifest, timeline: &Timeline, history: &History) -> Finding {
+    let what = match family {
+        "kill" => "kill and restart",
+        other => other,
+    };
+    if let Some(why) = manifest.unavailable.get(family) {
+        return Finding::new(what, Standing::Absent, format!("this machine cannot: {why}"));
+    }
+    if !manifest.nemesis.iter().any(|name| name == family) {
+        return Finding::new(what, Standing::Absent, "one node has no links to cut");
+    }
+    let installed: Vec<_> = timeline
+        .faults
+        .iter()
+        .filter(|fault| fault.family == family && fault.is_installed())
+        .collect();
+    let served = installed.iter().filter_map(|fault| fault.to).any(|healed| {
+        let later = |one: &&Operation| one.invoke_time >= healed;
+        let ok = |one: &Operation| matches!(one.outcome, Outcome::Ok(_));
+        history.operations().iter().filter(later).any(ok)
+    });
+    match (installed.len(), served) {
+        (0, _) => Finding::new(what, Standing::Missing, "no such fault took hold"),
+        (count, true) => {
+            let seen =
+                format!("took hold {count} times, and operations were acknowledged after it");
+            Finding::new(what, Standing::Works, seen)
+        }
+        (_, false) => Finding::new(what, Standing::Missing, "nothing was acknowledged after it"),
+    }
+}
+
+/// The setting in which a run writes down who led before its final reads.
+pub(crate) const LEADER: &str = "leader before the final reads";
+
+/// Who leads.
+pub(super) fn leader(system: &SystemSpec, manifest: &Manifest) -> Finding {
+    let what = "leader probe";
+    if !system.tells_its_leader() {
+        let cost = "faults aimed at the leader hit nobody; kind http can say leader = { … }";
+        return Finding::new(what, Standing::Absent, cost);
+    }
+    match manifest.settings.get(LEADER) {
+        Some(leader) => Finding::new(what, Standing::Works, format!("{leader} led at the end")),
+        None => Finding::new(what, Standing::Missing, "nobody said that it leads"),
+    }
+}
+
+/// Who can read the nodes' files.
+pub(super) fn disk(system: &SystemSpec) -> Finding {
+    match system.reader {
+        DiskReader::None => {
+            let cost = "votes, terms and committed entries are not checked from files";
+            Finding::new("disk reader", Standing::Absent, cost)
+        }
+        DiskReader::EtcdWal | DiskReader::RaftBoltdb | DiskReader::RaftWal | DiskReader::Squall => {
+            Finding::new("disk reader", Standing::Works, format!("{:?} is named", system.reader))
+        }
+    }
+}
+
+/// What nodes say of themselves.
+pub(super) fn trace(files: usize) -> Finding {
+    if files > 0 {
+        return Finding::new("trace", Standing::Works, format!("{files} files, one a boot"));
+    }
+    let cost =
+        "Raft's own properties are not judged; docs/trace.md says what to write to $SQUALL_TRACE";
+    Finding::new("trace", Standing::Absent, cost)
+}
