@@ -10,6 +10,7 @@ use squall_history::schedule::{self, Timeline};
 use squall_history::{Format, History, Manifest, RunDir, State, formats, trace};
 
 use crate::cli::{CheckArgs, JudgingArgs};
+use crate::disk;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
@@ -58,7 +59,9 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
 
     let mut rows = judge(&read.history, model, &Format::Squall.default_reading(), &budget)
         .rows("history.jsonl");
-    rows.extend(raft_rows(run, &manifest, &read.history)?);
+    let mut raft_rows = raft_rows(run, &manifest, &read.history)?;
+    disk::merge(run, &manifest, &mut raft_rows, &mut warnings)?;
+    rows.extend(raft_rows);
     let thresholds = stats::Thresholds::default();
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));
     rows.retain(|row| manifest.claims.contains(&row.claim));

@@ -5,6 +5,7 @@ mod check;
 mod child;
 mod cli;
 mod clock;
+mod disk;
 mod doctor;
 mod drive;
 mod exam;

@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
-use crate::{stall, system, test};
+use crate::{disk, stall, system, test};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
@@ -359,6 +359,9 @@ impl<'a> Run<'a> {
         for node in &self.nodes {
             cluster.keep_data(node, &self.dir).await.map_err(Failure::harness)?;
         }
+        // What the files say outlives them: a run that is valid drops them.
+        let now = self.clock.monotonic_origin() + self.clock.now().0;
+        disk::record(&self.dir, self.system.reader, &self.nodes, now)?;
         cluster
             .data()
             .discard()

@@ -123,6 +123,16 @@ impl RunDir {
         self.trace_dir().join(format!("{node}.{boot}.jsonl"))
     }
 
+    /// `disk/`: what the nodes' files said when the nodes were stopped, in the format of traces.
+    pub fn disk_dir(&self) -> PathBuf {
+        self.root.join("disk")
+    }
+
+    /// What the files of one node said.
+    pub fn disk(&self, node: &NodeName) -> PathBuf {
+        self.disk_dir().join(format!("{node}.jsonl"))
+    }
+
     /// The directory of one node's output and, where it is kept, data.
     pub fn node(&self, node: &NodeName) -> PathBuf {
         self.root.join("nodes").join(&*node.0)
@@ -182,25 +192,33 @@ impl RunDir {
 
     /// Returns the trace files, in the order of node and boot.
     pub fn traces(&self) -> Result<Vec<PathBuf>, RunDirError> {
-        let dir = self.trace_dir();
-        if !dir.exists() {
-            return Ok(Vec::new());
-        }
-        let failed = |source| RunDirError::Io { what: "list", path: dir.clone(), source };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
-                files.push(path);
-            }
-        }
-        files.sort_by_key(|path| {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let (node, boot) = stem.rsplit_once('.').unwrap_or((&stem, "0"));
-            (node.to_owned(), boot.parse::<u32>().unwrap_or(u32::MAX))
-        });
-        Ok(files)
+        traces_in(self.trace_dir())
     }
+
+    /// Returns what the nodes' files said, in the order of the nodes.
+    pub fn disks(&self) -> Result<Vec<PathBuf>, RunDirError> {
+        traces_in(self.disk_dir())
+    }
+}
+
+fn traces_in(dir: PathBuf) -> Result<Vec<PathBuf>, RunDirError> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let failed = |source| RunDirError::Io { what: "list", path: dir.clone(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            files.push(path);
+        }
+    }
+    files.sort_by_key(|path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (node, boot) = stem.rsplit_once('.').unwrap_or((&stem, "0"));
+        (node.to_owned(), boot.parse::<u32>().unwrap_or(u32::MAX))
+    });
+    Ok(files)
 }
 
 #[cfg(test)]
