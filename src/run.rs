@@ -113,10 +113,19 @@ impl<'a> Run<'a> {
         let tcp: Tcp = self.spec.tcp;
         let mut network =
             Network::build(self.sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
-        if network.needs_proxies()
-            && let Some(port) = self.system.peer_port
-        {
-            network.insert_proxies(port, self.spec.seed).map_err(Failure::harness)?;
+        let asks = self.plan.iter().any(|planned| planned.fault.receivers().is_some());
+        match self.system.peer_port {
+            Some(port) if asks || network.needs_proxies() => {
+                network.insert_proxies(port, self.spec.seed).map_err(Failure::harness)?;
+            }
+            None if asks => {
+                return Err(Failure::bad_input(anyhow::anyhow!(
+                    "the schedule delays, holds or drops messages, which takes proxies in front of the nodes, and the \
+                     page of {} does not say at which port its nodes listen to each other: [net] peer_port",
+                    self.system.name
+                )));
+            }
+            Some(_) | None => {}
         }
         self.manifest.moments.network_took = Some((self.sandbox.took + network.took).into());
         for (name, value) in &network.tcp.settings {

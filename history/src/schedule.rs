@@ -117,15 +117,51 @@ pub enum Fault {
         /// The shape of the cut.
         shape: Shape,
     },
+    /// What the target says to some nodes arrives late, in its order.
+    Delay {
+        /// Who hears it late.
+        to: Box<Target>,
+        /// By how much, at least.
+        #[serde(with = "duration")]
+        by: Duration,
+        /// Up to so much more, at random.
+        #[serde(default, with = "duration", skip_serializing_if = "Duration::is_zero")]
+        jitter: Duration,
+        /// How long the delay takes to grow from nothing.
+        #[serde(default, with = "duration", skip_serializing_if = "Duration::is_zero")]
+        ramp: Duration,
+    },
+    /// What the target says to some nodes on connections that exist already waits for the end of the fault; what it says
+    /// on newer ones passes.
+    Hold {
+        /// Who does not hear it yet.
+        to: Box<Target>,
+    },
+    /// What the target says to some nodes is thrown away, and the connections are reset at the end.
+    Drop {
+        /// Who never hears it.
+        to: Box<Target>,
+    },
 }
 
 impl Fault {
+    /// Returns who is on the other end of the links that the fault is about, where it names them.
+    pub fn receivers(&self) -> Option<&Target> {
+        match self {
+            Fault::Kill | Fault::Pause | Fault::Partition { .. } => None,
+            Fault::Delay { to, .. } | Fault::Hold { to } | Fault::Drop { to } => Some(&**to),
+        }
+    }
+
     /// Returns the family, as `--nemesis` names it.
     pub fn family(&self) -> &'static str {
         match self {
             Fault::Kill => "kill",
             Fault::Pause => "pause",
             Fault::Partition { .. } => "partition",
+            Fault::Delay { .. } => "delay",
+            Fault::Hold { .. } => "hold",
+            Fault::Drop { .. } => "drop",
         }
     }
 
@@ -145,7 +181,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.family())?;
         match self {
-            Fault::Kill | Fault::Pause => Ok(()),
+            Fault::Kill | Fault::Pause | Fault::Hold { .. } | Fault::Drop { .. } => Ok(()),
+            Fault::Delay { by, .. } => write!(f, " {}", duration::print(*by)),
             Fault::Partition { shape } => write!(f, " {shape}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use squall_cluster::Cut;
+use squall_cluster::{Cut, Traffic};
 use squall_history::NodeName;
 
 /// One change of a process, or of all links at once.
@@ -18,6 +18,8 @@ pub enum Cmd {
     Resume(NodeName),
     /// Replace the links' cut as a whole.
     Cut(Cut),
+    /// Replace what is done to bytes between nodes otherwise, as a whole.
+    Shape(Traffic),
 }
 
 /// Prints `kill n2`, or `cut n1→n2 n2→n1`.
@@ -28,6 +30,7 @@ impl fmt::Display for Cmd {
             Cmd::Start(node) => write!(f, "start {node}"),
             Cmd::Pause(node) => write!(f, "pause {node}"),
             Cmd::Resume(node) => write!(f, "resume {node}"),
+            Cmd::Shape(traffic) => traffic.fmt(f),
             Cmd::Cut(cut) if cut.is_healed() => f.write_str("cut nothing"),
             Cmd::Cut(cut) => {
                 f.write_str("cut")?;

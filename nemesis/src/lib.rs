@@ -22,6 +22,7 @@ mod run;
 pub mod schedule_file;
 mod shell;
 pub mod target;
+mod traffic;
 
 pub use command::Cmd;
 pub use family::{Assumption, Family, FamilyInfo, UnknownFamily, families, parse_families};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use squall_cluster::{Cluster, ClusterError, LeaderProbe, NodeState, Observation};
 use squall_history::schedule::{
-    Fault, FaultOutcome, Happened, Line, Phase, Planned, Resolved, Timeline,
+    Fault, FaultOutcome, Happened, Line, Phase, Planned, Resolved, Target, Timeline,
 };
 use squall_history::{Nanos, NodeName};
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use crate::process::{Hold, Holds, Steps, revive};
 use crate::random::target_stream;
 use crate::shell::{self, Done};
 use crate::target::{self, Scene};
+use crate::traffic::{self, Treatments};
 use crate::{Cmd, Journal, grudge};
 
 /// What the nemesis acts on.
@@ -140,6 +141,9 @@ struct Storm {
     faults: BTreeMap<u32, InForce>,
     holds: Holds,
     cuts: Cuts,
+    treatments: Treatments,
+    /// Bytes were delayed, held or dropped, and have not been let pass since.
+    traffic_is_shaped: bool,
     /// A cut was applied, and no empty one has been since.
     links_are_cut: bool,
     journal: Journal,
@@ -167,6 +171,8 @@ impl Storm {
             faults: BTreeMap::new(),
             holds: Holds::default(),
             cuts: Cuts::default(),
+            treatments: Treatments::default(),
+            traffic_is_shaped: false,
             links_are_cut: false,
             ended: BTreeSet::new(),
             failure: None,
@@ -249,12 +255,19 @@ impl Storm {
 
     async fn install(&mut self, planned: Planned) {
         let mut rng = target_stream(self.seed, planned.id);
-        let targets = match self.resolve(&planned, &mut rng).await {
+        let targets = match self.resolve(&planned.target, &mut rng).await {
             Ok(targets) => targets,
             Err(why) => return self.skip(planned.id, why),
         };
+        let receivers = match planned.fault.receivers() {
+            None => Vec::new(),
+            Some(target) => match self.resolve(target, &mut rng).await {
+                Ok(receivers) => receivers,
+                Err(why) => return self.skip(planned.id, format!("\"to\": {why}")),
+            },
+        };
         let ring = target::ring(self.world.cluster.nodes(), &mut rng);
-        match self.decide(&planned, targets, &ring) {
+        match self.decide(&planned, targets, &receivers, &ring) {
             Ok((resolved, steps)) => self.inflict(planned, resolved, steps).await,
             Err((resolved, why)) => {
                 self.journal.line(Line::Resolved(resolved));
@@ -265,11 +278,11 @@ impl Storm {
 
     async fn resolve(
         &mut self,
-        planned: &Planned,
+        wanted: &Target,
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<NodeName>, String> {
         let cluster = &*self.world.cluster;
-        let leader = match target::asks_for_leader(&planned.target) {
+        let leader = match target::asks_for_leader(wanted) {
             true => leader::ask(&*self.world.leader).await,
             false => None,
         };
@@ -278,7 +291,7 @@ impl Storm {
         let hits = self.agenda.hits();
         let nodes = cluster.nodes();
         let scene = Scene { nodes, running: &running, leader: leader.as_ref(), hits: &hits };
-        target::resolve(&planned.target, &scene, rng)
+        target::resolve(wanted, &scene, rng)
     }
 
     /// Decides what a fault takes, given what is in force; or why it takes nothing.
@@ -286,6 +299,7 @@ impl Storm {
         &mut self,
         planned: &Planned,
         targets: Vec<NodeName>,
+        receivers: &[NodeName],
         ring: &[NodeName],
     ) -> Result<(Resolved, Steps), (Resolved, String)> {
         let (id, time) = (planned.id, (self.world.clock)());
@@ -299,6 +313,9 @@ impl Storm {
                     Err(why) => Err((resolved(targets), why)),
                 };
             }
+            Fault::Delay { .. } | Fault::Hold { .. } | Fault::Drop { .. } => {
+                return self.decide_traffic(planned, resolved(targets), receivers);
+            }
         };
         let cluster = &*self.world.cluster;
         let steps = self.holds.install(id, hold, &targets, |node| cluster.state(node));
@@ -306,6 +323,23 @@ impl Storm {
             true => Err((resolved(targets), steps.notes.join("; "))),
             false => Ok((resolved(steps.hit.clone()), steps)),
         }
+    }
+
+    fn decide_traffic(
+        &mut self,
+        planned: &Planned,
+        resolved: Resolved,
+        receivers: &[NodeName],
+    ) -> Result<(Resolved, Steps), (Resolved, String)> {
+        let treatment = traffic::treatment(&planned.fault).unwrap_or_default();
+        let added = traffic::between(&resolved.nodes, receivers, treatment);
+        if added.links.is_empty() {
+            return Err((resolved, "sender and receiver are one node".to_owned()));
+        }
+        let notes = vec![added.to_string()];
+        let union = self.treatments.install(resolved.id, added);
+        let hit = resolved.nodes.clone();
+        Ok((resolved, Steps { cmds: vec![Cmd::Shape(union)], hit, notes }))
     }
 
     fn decide_cut(
@@ -340,6 +374,9 @@ impl Storm {
             Fault::Partition { .. } => {
                 Steps { cmds: vec![Cmd::Cut(self.cuts.heal(id))], ..Steps::default() }
             }
+            Fault::Delay { .. } | Fault::Hold { .. } | Fault::Drop { .. } => {
+                Steps { cmds: vec![Cmd::Shape(self.treatments.heal(id))], ..Steps::default() }
+            }
         };
         let carried = self.carry_out(&format!("fault {id}, heal {text}"), steps.cmds).await;
         self.agenda.healed(id, carried.at);
@@ -359,6 +396,9 @@ impl Storm {
         for (cmd, done) in cmds.iter().zip(&done) {
             if let Cmd::Cut(cut) = cmd {
                 self.links_are_cut = done.is_err() || !cut.is_healed();
+            }
+            if let Cmd::Shape(traffic) = cmd {
+                self.traffic_is_shaped = done.is_err() || !traffic.is_untouched();
             }
         }
         let seen = shell::probe(&*cluster, &cmds).await;
@@ -447,6 +487,9 @@ impl Storm {
         let mut cmds: Vec<_> = nodes.filter_map(|node| revive(node, cluster.state(node))).collect();
         if self.links_are_cut {
             cmds.push(Cmd::Cut(squall_cluster::Cut::default()));
+        }
+        if self.traffic_is_shaped {
+            cmds.push(Cmd::Shape(squall_cluster::Traffic::default()));
         }
         let carried = self.carry_out("left over at the end", cmds).await;
         self.check_heal(carried);

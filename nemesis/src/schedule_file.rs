@@ -119,8 +119,13 @@ fn planned_line(value: &Value, nodes: &[NodeName]) -> Result<Option<Planned>, St
     Ok(Some(planned))
 }
 
-const FIELDS: [&str; 10] =
-    ["id", "at", "after", "delay", "fault", "shape", "target", "for", "until", "note"];
+const FIELDS: [&str; 14] = [
+    "id", "at", "after", "delay", "fault", "shape", "target", "to", "by", "jitter", "ramp", "for",
+    "until", "note",
+];
+
+/// Every fault that a schedule may name: the families, and what directed recipes do to single links.
+const FAULTS: [&str; 6] = ["kill", "pause", "partition", "delay", "hold", "drop"];
 
 /// Looks at each field by hand, because serde does not say what it expected of flattened ones.
 fn check_fields(fields: &Map<String, Value>) -> Result<(), String> {
@@ -171,7 +176,8 @@ fn check_duration(name: &str, value: &Value) -> Result<(), String> {
 fn check_fault(fields: &Map<String, Value>) -> Result<(), String> {
     let fault = required(fields, "fault", "\"kill\"")?;
     let word = fault.as_str().ok_or_else(|| format!("expected a fault by name, found {fault}"))?;
-    known("fault", word, &Family::ALL.map(Family::name))?;
+    known("fault", word, &FAULTS)?;
+    check_link(fields, word)?;
     match (word == Family::Partition.name(), fields.get("shape")) {
         (false, None) => Ok(()),
         (false, Some(_)) => Err(format!("\"shape\" is of partitions; a {word} has none")),
@@ -180,6 +186,33 @@ fn check_fault(fields: &Map<String, Value>) -> Result<(), String> {
             let word = shape.as_str().unwrap_or_default();
             known("shape", word, &Shape::ALL.map(Shape::name))
         }
+    }
+}
+
+/// Looks at the fields of faults of single links.
+fn check_link(fields: &Map<String, Value>, fault: &str) -> Result<(), String> {
+    let is_link = matches!(fault, "delay" | "hold" | "drop");
+    if is_link {
+        let to = required(fields, "to", "\"leader\"")?;
+        check_target(to).map_err(|why| format!("\"to\": {why}"))?;
+    }
+    for name in ["by", "jitter", "ramp"] {
+        match fields.get(name) {
+            Some(_) if fault != "delay" => {
+                return Err(format!("\"{name}\" is of delays; a {fault} has none"));
+            }
+            Some(value) => check_duration(name, value)?,
+            None if name == "by" && fault == "delay" => {
+                return Err("expected a field such as \"by\":\"300ms\"".to_owned());
+            }
+            None => {}
+        }
+    }
+    match fields.get("to") {
+        Some(_) if !is_link => {
+            Err(format!("\"to\" is of delay, hold and drop; a {fault} has none"))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -244,15 +277,23 @@ fn check_nodes(planned: &Planned, nodes: &[NodeName]) -> Result<(), String> {
         | Condition::ElectedAfter(_)
         | Condition::LeadsAfter(_) => None,
     });
-    let named: &[NodeName] = match &planned.target {
-        Target::Nodes(named) if named.is_empty() => {
-            return Err("expected at least one node in \"nodes\"".to_owned());
+    let mut named: Vec<&NodeName> = Vec::new();
+    for target in targets(planned) {
+        match target {
+            Target::Nodes(none) if none.is_empty() => {
+                return Err("expected at least one node in \"nodes\"".to_owned());
+            }
+            Target::Nodes(nodes) => named.extend(nodes),
+            _ => {}
         }
-        Target::Nodes(named) => named,
-        _ => &[],
-    };
+    }
     let words: Vec<_> = nodes.iter().map(|node| &*node.0).collect();
     leads.chain(named).try_for_each(|node| known("node", &node.0, &words))
+}
+
+/// Returns whom a fault hits, and who is on the other end.
+fn targets(planned: &Planned) -> impl Iterator<Item = &Target> {
+    std::iter::once(&planned.target).chain(planned.fault.receivers())
 }
 
 fn conditions(planned: &Planned) -> Vec<&Condition> {
@@ -282,10 +323,12 @@ fn check_references(plan: &[Planned]) -> Result<(), (u32, String)> {
 
 fn references(planned: &Planned) -> Vec<u32> {
     let mut ids: Vec<_> = conditions(planned).into_iter().filter_map(cause).collect();
-    match &planned.target {
-        Target::Previous(id) => ids.push(*id),
-        Target::Pick(Pick { of, not, .. }) => ids.extend(of.iter().chain(not)),
-        _ => {}
+    for target in targets(planned) {
+        match target {
+            Target::Previous(id) => ids.push(*id),
+            Target::Pick(Pick { of, not, .. }) => ids.extend(of.iter().chain(not)),
+            _ => {}
+        }
     }
     ids
 }
@@ -392,6 +435,35 @@ mod tests {
         for (fields, expected) in wrong {
             let error = complaint(&format!("{{\"plan\":{{{fields}}}}}\n"));
             assert!(error.starts_with("f:2: ") && error.contains(expected), "{fields}: {error}");
+        }
+    }
+
+    #[test]
+    fn faults_of_single_links_say_who_hears_what_and_when() {
+        let file = read(
+            r#"{"plan":{"id":1,"at":"2s","fault":"delay","target":"not-leader","to":"leader","by":"3.25s","ramp":"8s","for":"9s"}}
+{"plan":{"id":2,"after":{"installed":1},"fault":"hold","target":"leader","to":{"nodes":["n2"]},"for":"1s"}}
+"#,
+        )
+        .unwrap();
+        assert_eq!(file.plan.len(), 2);
+        let again = serde_json::to_string(&file.plan[0]).unwrap();
+        assert!(
+            again.contains(r#""to":"leader","by":"3.250s""#) || again.contains(r#""by":"3.25s""#)
+        );
+        let wrong = [
+            (r#""fault":"delay","to":"leader""#, "such as \"by\""),
+            (r#""fault":"delay","by":"1s""#, "such as \"to\""),
+            (r#""fault":"hold","to":"leadr""#, "did you mean \"leader\"?"),
+            (r#""fault":"hold","to":{"nodes":["n9"]}"#, "unknown node \"n9\""),
+            (r#""fault":"hold","to":"leader","by":"1s""#, "\"by\" is of delays"),
+            (r#""fault":"kill","to":"leader""#, "\"to\" is of delay"),
+        ];
+        for (fault, expected) in wrong {
+            let line =
+                format!(r#"{{"plan":{{"id":1,"at":"2s",{fault},"target":"one","for":"1s"}}}}"#);
+            let error = complaint(&line);
+            assert!(error.starts_with("f:2: ") && error.contains(expected), "{fault}: {error}");
         }
     }
 

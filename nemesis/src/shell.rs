@@ -30,6 +30,7 @@ async fn run_one(cluster: &dyn Cluster, cmd: &Cmd) -> Done {
         Cmd::Pause(node) => cluster.pause(node),
         Cmd::Resume(node) => cluster.resume(node),
         Cmd::Cut(cut) => cluster.cut(cut),
+        Cmd::Shape(traffic) => cluster.shape(traffic),
     };
     match timeout(DEADLINE, call).await {
         Ok(done) => done,
@@ -60,6 +61,7 @@ async fn probe_once(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
         Cmd::Pause(node) => cluster.probe_state(node, NodeState::Paused),
         Cmd::Start(node) | Cmd::Resume(node) => cluster.probe_state(node, NodeState::Running),
         Cmd::Cut(cut) => cluster.probe_cut(cut),
+        Cmd::Shape(traffic) => cluster.probe_traffic(traffic),
     };
     let late = |_| Observation::Unclear(format!("no probe of {cmd} returned within {DEADLINE:?}"));
     timeout(DEADLINE, probe).await.unwrap_or_else(late)

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::board::Board;
+use super::board::{Board, Direction};
 use super::flow;
 use super::gate::Gate;
 use crate::Observation;
@@ -37,6 +37,8 @@ pub(super) struct Ears {
     hear: mpsc::Sender<(Pair, u64)>,
     heard: mpsc::Receiver<(Pair, u64)>,
     next: u64,
+    /// Where bytes are thrown away, or were until now.
+    torn: BTreeSet<Pair>,
 }
 
 impl Ears {
@@ -45,7 +47,15 @@ impl Ears {
         let pairs: Vec<Pair> = board.pairs().cloned().collect();
         let (hear, heard) = mpsc::channel(pairs.len().max(1) * 16);
         let mouths = BTreeMap::new();
-        let mut ears = Ears { board: Arc::clone(board), seed, mouths, hear, heard, next: 1 };
+        let mut ears = Ears {
+            board: Arc::clone(board),
+            seed,
+            mouths,
+            hear,
+            heard,
+            next: 1,
+            torn: BTreeSet::new(),
+        };
         for pair in pairs {
             ears.open_one(pair);
         }
@@ -68,8 +78,16 @@ impl Ears {
         tokio::spawn(listen(pair, split(theirs), quiet, self.hear.clone()));
     }
 
-    /// Opens those again that were reset, because bytes in them had been thrown away.
+    /// Opens those anew in which bytes were thrown away: they are reset, sooner or later.
     fn reopen(&mut self) {
+        for pair in self.board.pairs() {
+            let drops = |it: Arc<Direction>| it.gate.borrow().drop;
+            if self.board.direction(&pair.0, &pair.1).is_some_and(drops) {
+                self.torn.insert(pair.clone());
+            } else if self.torn.remove(pair) {
+                self.mouths.remove(pair);
+            }
+        }
         let broken: Vec<Pair> =
             self.board.pairs().filter(|pair| !self.mouths.contains_key(*pair)).cloned().collect();
         for pair in broken {
@@ -90,8 +108,6 @@ impl Ears {
     async fn probe(&mut self) -> Observation {
         let number = self.next;
         self.next += 1;
-        // A number that nobody asks for shows which connections were reset.
-        self.say(0).await;
         self.reopen();
         let sent = Instant::now();
         let gates = self.gates();

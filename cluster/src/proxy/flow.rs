@@ -51,8 +51,12 @@ pub(super) async fn carry(front: Arc<Front>, accepted: TcpStream, from: SocketAd
             let ways = (directions.0.way(), directions.1.way());
             pump(accepted.into_split(), behind.into_split(), flow, ways, front.seed).await;
         }
-        // The dialler believes that it is connected: it learns better as it would from a host without a listener.
-        Err(_) => break_off(accepted),
+        // The dialler believes that it is connected: it learns better as it would from a host without a listener, which
+        // is to say when the link lets it.
+        Err(_) => {
+            may_begin(&directions, &accepted).await;
+            break_off(accepted);
+        }
     }
 }
 

@@ -288,3 +288,21 @@ async fn a_recipe_follows_nodes_from_fault_to_fault() {
     assert!(faults[&3].from > Nanos::from(ms(1000)));
     stage.assert_healed();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_of_a_link_is_shaped_and_let_go() {
+    let stage = Stage::set();
+    let to = Box::new(Target::Nodes(vec!["n1".into(), "n2".into()]));
+    let by = ms(300);
+    let delay = Fault::Delay { to, by, jitter: ms(0), ramp: ms(0) };
+    let report = stage.run(vec![at(1, 100, delay, &["n2", "n3"], 1000)]).await.unwrap();
+    let log = stage.log();
+    assert!(
+        log[0].ends_with("delay n2→n1 by 300ms, delay n3→n1 by 300ms, delay n3→n2 by 300ms"),
+        "{log:?}"
+    );
+    assert!(log[1].ends_with("let all traffic pass"), "{log:?}");
+    assert_eq!(stage.outcome(1), FaultOutcome::Installed);
+    assert_eq!(report.timeline().families["delay"].installed, 1);
+    assert!(stage.cluster.inner().traffic.is_untouched());
+}
