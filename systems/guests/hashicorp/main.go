@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -174,7 +175,7 @@ func answer(w http.ResponseWriter, status int, body map[string]any) {
 }
 
 // open recovers a node from its files, or founds the cluster.
-func open(id, peers, data string) (*node, error) {
+func open(id, peers, listen, data string) (*node, error) {
 	var servers []raft.Server
 	own := raft.ServerAddress("")
 	for _, peer := range strings.Split(peers, ",") {
@@ -192,7 +193,11 @@ func open(id, peers, data string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	network, err := raft.NewTCPTransport(string(own), nil, 3, 10*time.Second, os.Stderr)
+	dialled, err := net.ResolveTCPAddr("tcp", string(own))
+	if err != nil {
+		return nil, err
+	}
+	network, err := raft.NewTCPTransport(listen, dialled, 3, 10*time.Second, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -216,10 +221,11 @@ func open(id, peers, data string) (*node, error) {
 func main() {
 	id := flag.String("id", "", "this node's name")
 	peers := flag.String("peers", "", "all nodes: n1=10.77.0.1:7000,…")
+	listen := flag.String("listen", "", "where to listen to the other nodes")
 	client := flag.String("client", "", "where to listen to clients")
 	data := flag.String("data", "", "where to keep files")
 	flag.Parse()
-	n, err := open(*id, *peers, *data)
+	n, err := open(*id, *peers, *listen, *data)
 	if err != nil {
 		log.Fatal(err)
 	}

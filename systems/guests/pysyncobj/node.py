@@ -101,7 +101,7 @@ def status(server):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--id", "--peers", "--client", "--data"):
+    for name in ("--id", "--peers", "--listen", "--client", "--data"):
         parser.add_argument(name, required=True)
     parser.add_argument("--journal", action="store_true")
     args = parser.parse_args()
@@ -113,7 +113,7 @@ def main():
     server = ThreadingHTTPServer((host, int(port)), Handler)
     server.id, server.names = args.id, {address: id for id, address in peers.items()}
     # Unless it is told, the library listens at every address of the machine.
-    conf = SyncObjConf(bindAddress=own, **files if args.journal else {})
+    conf = SyncObjConf(bindAddress=args.listen, **files if args.journal else {})
     server.store = Store(own, others, conf)
     server.serve_forever()
 

@@ -10,6 +10,8 @@ pub struct Args {
     pub id: String,
     /// All nodes, this one too, each with the address at which it listens to the others.
     pub peers: Vec<(String, SocketAddr)>,
+    /// Where this node listens to the others: what they dial may be a proxy in front of it.
+    pub listen: SocketAddr,
     /// Where this node listens to clients.
     pub client: SocketAddr,
     /// Where it keeps its files.
@@ -23,11 +25,12 @@ impl Args {
         let value = |flag: &str| {
             let at = words.iter().position(|word| word == flag);
             let value = at.and_then(|at| words.get(at + 1));
-            value.ok_or(format!("{flag} is missing: node --id --peers --client --data"))
+            value.ok_or(format!("{flag} is missing: node --id --peers --listen --client --data"))
         };
         Ok(Args {
             id: value("--id")?.clone(),
             peers: value("--peers")?.split(',').map(peer).collect::<Result<_, _>>()?,
+            listen: address(value("--listen")?)?,
             client: address(value("--client")?)?,
             data: value("--data")?.into(),
         })

@@ -80,8 +80,7 @@ async fn run() -> Result<(), Failure> {
     let disk = Disk::open(&args.data.join("log"))?;
     let machine = Machine::open(&args.data.join("snapshot"))?;
     let raft = Raft::new(number, config, network::Dialer, disk, machine.clone()).await?;
-    let own = args.peers.iter().find(|(id, _)| *id == args.id).ok_or("not among the peers")?;
-    let listener = network::listen(own.1, raft.clone()).await?;
+    let listener = network::listen(args.listen, raft.clone()).await?;
     if !raft.is_initialized().await? {
         // All nodes say the same, and the first to be heard founds the cluster.
         let members = (1..).zip(args.peers.iter().map(|(_, at)| BasicNode::new(at)));

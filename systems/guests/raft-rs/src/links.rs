@@ -43,7 +43,7 @@ pub(crate) fn start(args: &Args, inputs: SyncSender<Input>) -> io::Result<Links>
     let mut links = BTreeMap::new();
     for (number, (id, address)) in (1..).zip(args.peers.clone()) {
         if id == args.id {
-            let (listener, inputs) = (TcpListener::bind(address)?, inputs.clone());
+            let (listener, inputs) = (TcpListener::bind(args.listen)?, inputs.clone());
             thread::spawn(move || accept(&listener, &inputs));
         } else {
             let (link, messages) = sync_channel(WAITING);
