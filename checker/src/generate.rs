@@ -482,6 +482,8 @@ impl Walk {
             Some(outcome) => {
                 let ret = Return { time: self.time(), process, outcome, pos: None };
                 self.world.events.push(Event::Return(ret));
+                // A message that was sent twice is answered twice.
+                self.again.extend(step.request.map(|request| (step.op, request)));
             }
         }
     }

@@ -97,6 +97,33 @@ fn equal_requests_take_effect_at_most_once() {
 }
 
 #[test]
+fn attempts_at_one_request_that_took_two_elements_took_effect_twice() {
+    let request = r#" ,"request":"1-1""#;
+    let asked = format!("invoke dequeue null{request}");
+    let attempts = |second: &str| {
+        let first = [
+            "0 invoke enqueue 1".to_owned(),
+            "0 ok enqueue 1".to_owned(),
+            "0 invoke enqueue 2".to_owned(),
+            "0 ok enqueue 2".to_owned(),
+            format!("1 {asked}"),
+            format!("2 {asked}"),
+            format!("1 ok dequeue 1{request}"),
+        ];
+        let lines: Vec<String> = first.into_iter().chain([second.to_owned()]).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        judged(ModelKind::FifoQueue, &lines)
+    };
+    assert_eq!(attempts(&format!("2 ok dequeue 1{request}")).verdict, Verdict::Valid);
+    let twice = attempts(&format!("2 ok dequeue 2{request}"));
+    assert_eq!(twice.verdict, Verdict::Invalid);
+    assert_eq!(
+        twice.rows("f")[0].summary,
+        "attempts at request 1-1 (dequeue) returned 1 to process 1 and 2 to process 2: it took effect twice"
+    );
+}
+
+#[test]
 fn a_history_of_failures_alone_is_unknown() {
     for lines in [&[][..], &["0 invoke write 4", "0 fail write 4"]] {
         let judgement = judged(ModelKind::Register, lines);

@@ -5,6 +5,7 @@
 
 pub(crate) mod part;
 
+mod attempts;
 mod core;
 mod counter;
 mod decide;
@@ -31,6 +32,7 @@ use crate::budget::{Budget, Meter};
 use crate::model::Seeded;
 use crate::{Model, ModelKind, Verdict};
 
+pub(crate) use attempts::ENGINE as ATTEMPTS;
 pub use judgement::{Core, CoreOperation, Coverage, Finding, Judgement, KeyJudgement};
 pub use positions::Positions;
 pub use squall_history::{FailedCas, NilRead, Reading};
@@ -95,7 +97,8 @@ fn with_rules<M: Model>(
         let why = "nothing exercised: no operation was acknowledged".to_owned();
         Judgement { coverage, ..Judgement::unknown(name, reading, why, meter) }
     } else {
-        let keys = decide_all(history, model, rules, &parts, &reading.initial, meter);
+        let mut keys = decide_all(history, model, rules, &parts, &reading.initial, meter);
+        attempts::overrule(history, rules, model.keys_are_independent(), &mut keys);
         Judgement::of(name, reading, coverage, keys, meter)
     };
     if positions {

@@ -95,6 +95,18 @@ impl ModelKind {
         }
     }
 
+    /// Returns the part of an acknowledged result that the model heeds, of operations other than reads.
+    pub(crate) fn told(self, op: &Op, outcome: &Outcome) -> Option<Value> {
+        let Outcome::Ok(value) = outcome else { return None };
+        match (&op.f, self) {
+            (F::Dequeue | F::Pop, _)
+            | (F::Remove, ModelKind::UnorderedQueue)
+            | (F::Acquire, ModelKind::Fencing) => Some(value.clone()),
+            (F::Txn, _) => Some(value.clone()).filter(|told| txn::repeats(&op.value, told)),
+            _ => None,
+        }
+    }
+
     /// Says why the model cannot make sense of an operation, if it cannot.
     pub(crate) fn misunderstands(self, operation: &Operation) -> Option<String> {
         let op = &operation.op;

@@ -108,6 +108,17 @@ pub(crate) fn keys_of(op: &Op) -> Vec<Value> {
     if keys.is_empty() { vec![Value::Nil] } else { keys }
 }
 
+/// Returns whether a result repeats a transaction, with what its reads saw.
+pub(super) fn repeats(asked: &Value, told: &Value) -> bool {
+    let (Some(asked), Some(told)) = (asked.as_list(), told.as_list()) else { return false };
+    asked.len() == told.len()
+        && asked.iter().zip(told).all(|(asked, told)| match (micro(asked), micro(told)) {
+            (Some(Micro::Read(asked, _)), Some(Micro::Read(told, _))) => asked == told,
+            (Some(Micro::Write(..)), Some(Micro::Write(..))) => asked == told,
+            _ => false,
+        })
+}
+
 /// Returns a transaction without its reads.
 pub(crate) fn writes_of(value: &Value) -> Value {
     let writes = |item: &&Value| matches!(micro(item), Some(Micro::Write(..)));
