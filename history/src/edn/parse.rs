@@ -241,6 +241,11 @@ impl<'a> Parser<'a> {
 
     /// Reads the next form; none where the text ends or `closer` of the form around stands next.
     pub(crate) fn form(&mut self, closer: Option<u8>) -> Result<Option<Edn<'a>>, Broken> {
+        // Nearly all that stands in a history is a keyword or a number, which need no stack.
+        self.skip_blank();
+        if let Some(b':' | b'0'..=b'9') = self.peek() {
+            return self.atom().map(Some);
+        }
         let mut stack = std::mem::take(&mut self.stack);
         stack.clear();
         let read = self.form_within(closer, &mut stack);
@@ -529,6 +534,12 @@ fn length_of_token(text: &[u8]) -> usize {
 
 /// Reads `5`, `-5`, `+5`, `5N`; keeps `1/2`, `1.5`, `2e9`, `1.5M` and what is too big as they are written.
 fn number(token: &str) -> Option<Edn<'_>> {
+    // Up to 18 digits can be nothing else, and cannot overflow.
+    let digit = |byte: &u8| byte.is_ascii_digit();
+    if token.len() <= 18 && token.as_bytes().iter().all(digit) {
+        let add = |number, byte: &u8| 10 * number + i64::from(byte - b'0');
+        return Some(Edn::Int(token.as_bytes().iter().fold(0, add)));
+    }
     let whole = token.strip_suffix('N').unwrap_or(token);
     if let Ok(number) = whole.parse() {
         return Some(Edn::Int(number));

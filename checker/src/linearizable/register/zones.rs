@@ -194,18 +194,20 @@ impl<'a> Sorter<'a> {
         if followed < links {
             return Err(self.circle());
         }
-        blocks.sort_unstable_by_key(Block::key);
+        let blocks = in_order(blocks);
         self.clash(&blocks)?;
         Ok(blocks)
     }
 
     /// Finds out which values are needed, and uses the optional entries that leave them.
     fn need(&mut self) -> Result<(), Zones> {
-        (0..self.known.len() as u32)
-            .filter(|value| self.known[*value as usize].needer != NONE)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .try_for_each(|value| self.trace(value))
+        // Those that are needed only by what is used meanwhile are traced at once, so that it does no harm to meet them.
+        for value in 0..self.known.len() as u32 {
+            if self.known[value as usize].needer != NONE {
+                self.trace(value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Follows a needed value to the definite entry that leaves it, through optional ones.
@@ -479,6 +481,15 @@ impl<'a> Sorter<'a> {
         }
         order
     }
+}
+
+/// Puts blocks in the order of their keys, which differ: numbers are sorted faster than what they stand for.
+fn in_order(blocks: Vec<Block>) -> Vec<Block> {
+    let numbered = (0..).zip(&blocks);
+    let mut keys: Vec<u64> =
+        numbered.map(|(n, block): (u64, _)| u64::from(block.key()) << 32 | n).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|key| blocks[key as u32 as usize]).collect()
 }
 
 fn whole(entry: u32) -> Member {
