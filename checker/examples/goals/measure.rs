@@ -15,6 +15,9 @@ const RUNS: usize = 5;
 /// What takes longer than this is not measured again.
 const LONG: Duration = Duration::from_secs(3);
 
+/// What takes less than this is repeated until it takes longer, since the clock of a thread may lag behind.
+const SHORT: Duration = Duration::from_millis(50);
+
 /// What was measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
@@ -24,7 +27,7 @@ pub(crate) struct Measured {
     /// The least and the median of the runs, of that clock which the row is held to.
     pub(crate) best: Duration,
     pub(crate) median: Duration,
-    /// How often it was measured.
+    /// How often it was measured; what is short, many times each.
     pub(crate) runs: usize,
     /// The least by the clock on the wall.
     pub(crate) wall: Duration,
@@ -43,16 +46,20 @@ pub(crate) fn measure(row: &Row) -> Result<Measured, Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let mut work = (row.prepare)()?;
     let before = resident(Resident::Fresh)?;
-    let (mut times, mut walls) = (Vec::new(), Vec::new());
+    let (mut times, mut walls, mut repeats) = (Vec::new(), Vec::new(), 1);
     let said = loop {
         let started = Instant::now();
         let (said, busy) = pool.install(|| {
             let before = on_core();
-            let said = (work.run)();
-            (said, on_core().saturating_sub(before))
+            let said = (0..repeats).try_fold(None, |_, _| (work.run)().map(Some));
+            (said, on_core().saturating_sub(before) / repeats)
         });
-        let said = said?;
-        let wall = started.elapsed();
+        let said = said?.ok_or("nothing was done")?;
+        let wall = started.elapsed() / repeats;
+        if repeats == 1 && wall < SHORT {
+            repeats = 2 + (SHORT.as_nanos() / wall.as_nanos().max(1)).min(1000) as u32;
+            continue;
+        }
         walls.push(wall);
         times.push(said.late.unwrap_or(match row.threads {
             Threads::One => busy,
