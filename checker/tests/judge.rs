@@ -252,3 +252,11 @@ fn a_memory_limit_ends_the_check_as_unknown() {
     assert_eq!(judgement.verdict, Verdict::Unknown);
     assert!(judgement.rows("f")[0].summary.contains("memory limit"));
 }
+
+#[test]
+fn a_true_history_is_valid_though_the_search_starts_again_in_another_order() {
+    let shape = Shape { values: Some(5), ..Shape::register(30_000, 10) };
+    let budget = Budget::within(Duration::from_secs(60));
+    let judgement = judge(&generate::history(&shape), shape.model, &Reading::default(), &budget);
+    assert_eq!(judgement.verdict, Verdict::Valid);
+}

@@ -726,10 +726,14 @@ impl<'a, K: Word> Search<'a, K> {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         self.collect(&mut ready);
-        ready.sort_unstable();
-        for (.., n) in &ready {
-            self.offer(*n);
+        // Of equal ones only the first to return may stand for all, so they are told apart before any noise is added.
+        ready.sort_unstable_by_key(|(_, ret, n)| (*ret, *n));
+        ready.retain(|(.., n)| self.is_offered(*n));
+        for (urgent, ..) in &mut ready {
+            *urgent = urgent.saturating_add(self.restlessness.noise());
         }
+        ready.sort_unstable();
+        self.choices.extend(ready.iter().map(|(.., n)| *n));
         self.ready = ready;
     }
 
@@ -861,7 +865,7 @@ impl<'a, K: Word> Search<'a, K> {
             if let Some(value) = self.leads_to(self.acts[n as usize]) {
                 let visits = self.acts[n as usize].needs().is_some();
                 let urgent = if visits { 0 } else { self.wanted(value).unwrap_or(NEVER).min(ret) };
-                ready.push((urgent.saturating_add(self.restlessness.noise()), ret, n));
+                ready.push((urgent, ret, n));
             }
         }
         for class in 0..self.optional.acts.len() {
@@ -886,22 +890,17 @@ impl<'a, K: Word> Search<'a, K> {
         (!stranded).then_some(to)
     }
 
-    /// Offers an entry, unless an equal one that returns sooner was offered.
-    fn offer(&mut self, n: u32) {
-        let stamp = self.stamp;
-        let optional = self.entries[n as usize].is_optional();
-        if !optional {
-            let stamped = match self.acts[n as usize] {
-                Act::Write(to) => &mut self.values[to as usize].write_stamp,
-                Act::Cas(_, to) => &mut self.values[to as usize].cas_stamp,
-                Act::Read(_) | Act::Not(_) | Act::Never => return,
-            };
-            if *stamped == stamp {
-                return;
-            }
-            *stamped = stamp;
+    /// Returns whether an entry is offered: not if an equal one that returns sooner is.
+    fn is_offered(&mut self, n: u32) -> bool {
+        if self.entries[n as usize].is_optional() {
+            return true;
         }
-        self.choices.push(n);
+        let stamped = match self.acts[n as usize] {
+            Act::Write(to) => &mut self.values[to as usize].write_stamp,
+            Act::Cas(_, to) => &mut self.values[to as usize].cas_stamp,
+            Act::Read(_) | Act::Not(_) | Act::Never => return false,
+        };
+        std::mem::replace(stamped, self.stamp) != self.stamp
     }
 
     /// Closes a level that leads nowhere.
