@@ -141,9 +141,9 @@ fn bug() {
             "--bug",
             "read-local-leader",
             "--time-limit",
-            "10s",
-            "--nemesis",
-            "partition",
+            "15s",
+            "--schedule",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schedules/leader-in-minority.jsonl"),
             "--seed",
             seed,
         ]);
