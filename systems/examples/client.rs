@@ -1,6 +1,8 @@
 //! A client in Rust, without crates: squall-client/1 on stdin and stdout, a key-value API over HTTP behind it.
 //! rustc -O client.rs, then `exec = ["{home}/client"]`. A real one would use serde_json instead of `field`.
 
+#![expect(clippy::print_stdout, reason = "stdout is the protocol")]
+
 use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

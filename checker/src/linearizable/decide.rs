@@ -384,6 +384,7 @@ fn explain<M: Model>(model: &M, question: &Question<'_>, start: Vec<Relaxed>) ->
         operations,
         leave: Leave::of(question),
         observes: &|entry| model.only_observes(&Call::from(&operations[entry.op as usize])),
+        stop: &|| question.meter.poll().is_err(),
         impossible: &mut |trial| trials.impossible(trial),
     };
     let small = relaxing.minimise(start);

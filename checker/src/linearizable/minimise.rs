@@ -60,6 +60,8 @@ pub(crate) struct Relaxing<'a> {
     pub(crate) leave: Leave,
     /// Returns whether an entry only observes.
     pub(crate) observes: &'a dyn Fn(&Entry) -> bool,
+    /// Returns whether the time is up: then what is left is told as it is.
+    pub(crate) stop: &'a dyn Fn() -> bool,
     /// Decides a trial: returns whether these are still impossible. Out of budget, it says no.
     pub(crate) impossible: &'a mut dyn FnMut(&[Relaxed]) -> bool,
 }
@@ -73,7 +75,7 @@ impl Relaxing<'_> {
             // Loosening is no end in itself: the story is clearer with what really happened.
             let mut looser = left.clone();
             self.loosen(&mut looser);
-            if looser == left {
+            if looser == left || (self.stop)() {
                 return left;
             }
             self.leave_out(&mut looser);
@@ -90,6 +92,9 @@ impl Relaxing<'_> {
         while size > 0 {
             let mut start = 0;
             while start < left.len() {
+                if (self.stop)() {
+                    return;
+                }
                 let end = (start + size).min(left.len());
                 let trial = self.without(left, start..end);
                 if trial.len() < left.len() && (self.impossible)(&trial) {
@@ -106,6 +111,10 @@ impl Relaxing<'_> {
     fn without(&self, left: &[Relaxed], range: std::ops::Range<usize>) -> Vec<Relaxed> {
         let mut trial = left.to_vec();
         for relaxed in &left[range] {
+            // Each step walks over all that is left, which may be tens of thousands.
+            if (self.stop)() {
+                return trial;
+            }
             match self.leave {
                 _ if (self.observes)(&relaxed.entry) => trial.retain(|other| other != relaxed),
                 Leave::Any => trial.retain(|other| other != relaxed),
@@ -137,6 +146,9 @@ impl Relaxing<'_> {
     /// Makes definite operations optional and cas blind, one at a time, and leaves out what that makes unneeded.
     fn loosen(&mut self, left: &mut Vec<Relaxed>) {
         for n in (0..left.len()).rev() {
+            if (self.stop)() {
+                return;
+            }
             let Some(relaxed) = left.get(n).copied() else { continue };
             let cas = self.operations[relaxed.entry.op as usize].op.f == F::Cas;
             if (self.observes)(&relaxed.entry) {
