@@ -41,7 +41,7 @@ fn the_reference_is_started_as_its_page_says() {
     assert_eq!(
         command,
         "/usr/bin/squall node --id n2 --peers n1=10.77.0.1:7000,n2=10.77.0.2:7000,n3=10.77.0.3:7000 \
-         --client 10.77.0.2:8000 --data /data/n2 --seed SEED"
+         --listen 10.77.0.2:7000 --client 10.77.0.2:8000 --data /data/n2 --seed SEED"
     );
     assert_eq!(second.ready.check, ReadyCheck::Tcp("10.77.0.2:8000".parse().unwrap()));
     assert_eq!(second.data, PathBuf::from("/data/n2"));
