@@ -68,7 +68,9 @@ fn a_stale_read_is_told_with_its_server_and_its_moment_and_comes_again() {
         .expect("squall starts");
     assert_eq!(from_pack.status.code(), Some(1), "{}", String::from_utf8_lossy(&from_pack.stderr));
     let replayed: serde_json::Value = serde_json::from_str(&out(&again)).expect("JSON");
-    assert_eq!(replayed["reproduced"], 1, "{replayed}");
+    // Which stale read comes first, and with it the signature, may differ from run to run.
+    assert_eq!(replayed["times"], 1, "{replayed}");
+    assert_eq!(replayed["outcomes"][0], "invalid", "{replayed}");
 }
 
 #[test]
