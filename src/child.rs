@@ -160,7 +160,7 @@ fn last_words(dir: &Path) -> String {
 }
 
 /// Reads how much a run exercised from its verdict.
-fn figures(verdict: &RunVerdict, manifest: Option<&Manifest>) -> Figures {
+pub(crate) fn figures(verdict: &RunVerdict, manifest: Option<&Manifest>) -> Figures {
     let row = |claim| verdict.rows.iter().find(|row| row.claim == claim);
     let mut figures = Figures::default();
     if let Some(exercised) = row(Claim::Exercised) {

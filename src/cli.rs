@@ -1,5 +1,6 @@
 //! What can be typed: clap's types, and nothing else.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,10 @@ pub(crate) enum Command {
     Zoo(ZooArgs),
     /// Write report.html of a run again
     Report(ReportArgs),
+    /// Browse the runs of a results directory in a web page, on this machine
+    Serve(ServeArgs),
+    /// Bring the index of a results directory up to date, and ask it in SQL
+    Index(IndexArgs),
     /// Work on the adapter of a system: system check FILE.toml
     System(SystemArgs),
     /// Say what there is: workloads, faults, checks, systems, bugs
@@ -410,6 +415,34 @@ pub(crate) struct ReportArgs {
     /// A run directory
     #[arg(default_value = "results/latest")]
     pub path: PathBuf,
+}
+
+/// Flags of `squall serve`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    /// Where runs are kept
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// Flags of `squall index`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IndexArgs {
+    /// Where runs are kept
+    #[arg(value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// Read every run again
+    #[arg(long)]
+    pub rebuild: bool,
+
+    /// A query, answered as lines with tabs; it can change nothing
+    #[arg(long, value_name = "QUERY")]
+    pub sql: Option<String>,
 }
 
 /// `squall system`.

@@ -12,6 +12,7 @@ mod exam;
 mod exit_code;
 mod failure;
 mod help;
+mod index;
 mod list;
 mod output;
 mod pack;
@@ -21,6 +22,7 @@ mod recorder;
 mod replay;
 mod report;
 mod run;
+mod serve;
 mod show;
 mod shrink;
 mod spec;
@@ -70,6 +72,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Show(args) => show::show(&args),
         Command::Log(args) => show::log(&args),
         Command::Report(args) => report::command(&args),
+        Command::Serve(args) => serve::command(&args),
+        Command::Index(args) => index::command(&args),
         Command::System(args) => system::command(&args),
         Command::List(args) => list::list(&args),
         Command::Doctor(args) => doctor::doctor(&args),

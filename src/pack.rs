@@ -1,6 +1,7 @@
 //! `squall pack`: a run as one file that somebody else can look into and replay.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 use crate::{output, show};
 
 /// How the files end.
-const EXTENSION: &str = "squall";
+pub(crate) const EXTENSION: &str = "squall";
 /// More than any run needs; a file that unpacks to more is not one of ours.
 const MOST: u64 = 8 << 30;
 
@@ -34,12 +35,17 @@ fn pack(run: &Path, name: &str, to: &Path) -> anyhow::Result<()> {
     let aside = to.with_extension("tmp");
     let file =
         File::create(&aside).with_context(|| format!("failed to write {}", aside.display()))?;
-    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
-    archive.follow_symlinks(false);
-    archive.append_dir_all(name, run)?;
-    archive.into_inner()?.finish()?.sync_all()?;
+    write(run, name, file)?.sync_all()?;
     std::fs::rename(&aside, to)?;
     Ok(())
+}
+
+/// Writes a run as a packed file, and returns where it was written to.
+pub(crate) fn write<W: Write>(run: &Path, name: &str, to: W) -> std::io::Result<W> {
+    let mut archive = tar::Builder::new(GzEncoder::new(to, Compression::default()));
+    archive.follow_symlinks(false);
+    archive.append_dir_all(name, run)?;
+    archive.into_inner()?.finish()
 }
 
 /// Whether a path names a packed run.

@@ -1,6 +1,7 @@
 //! Telling it: one self-contained page, a terminal summary, JUnit. Files in, files out.
 
 mod bands;
+pub mod browse;
 pub mod campaign;
 mod figures;
 mod junit;
