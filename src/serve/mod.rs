@@ -116,15 +116,11 @@ async fn only_local_names(request: Request, next: Next) -> Response {
 }
 
 fn is_local(host: &str) -> bool {
-    if let Ok(address) = host.parse::<SocketAddr>() {
-        return address.ip().is_loopback();
-    }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(loopback)
-}
-
-fn loopback(address: std::net::IpAddr) -> bool {
-    address.is_loopback()
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    // The colons of an address of version 6 are not followed by a port alone.
+    let name = if port.chars().all(|c| c.is_ascii_digit()) { name } else { host };
+    let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// What a run holds was said by the system under test: nothing of it is guessed to be a page.
