@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Print everything around one moment of a run, merged by time
     Log(LogArgs),
+    /// Compare two runs: what was asked for, what the checks said, what went wrong, where they part
+    Diff(DiffArgs),
     /// Many storms from one file: floors, canaries, causes; resumable, in shards
     Campaign(CampaignArgs),
     /// Run a recorded run again, and say how often it shows the same
@@ -243,6 +245,21 @@ pub(crate) struct LogArgs {
     /// Only operations on this key
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+}
+
+/// Flags of `squall diff`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DiffArgs {
+    /// A run directory
+    pub a: PathBuf,
+
+    /// Another one
+    #[arg(default_value = "results/latest")]
+    pub b: PathBuf,
+
+    /// Print the differences as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `squall campaign`.

@@ -5,6 +5,7 @@ mod check;
 mod child;
 mod cli;
 mod clock;
+mod diff;
 mod disk;
 mod doctor;
 mod drive;
@@ -71,6 +72,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Replay(args) => replay::command(&args),
         Command::Show(args) => show::show(&args),
         Command::Log(args) => show::log(&args),
+        Command::Diff(args) => diff::command(&args),
         Command::Report(args) => report::command(&args),
         Command::Serve(args) => serve::command(&args),
         Command::Index(args) => index::command(&args),

@@ -3,6 +3,7 @@
 mod bands;
 pub mod browse;
 pub mod campaign;
+mod compare;
 mod figures;
 mod junit;
 mod lanes;
@@ -14,6 +15,7 @@ mod summary;
 mod svg;
 mod timeline;
 
+pub use compare::{Comparison, Difference, Section, Side, compare};
 pub use junit::junit;
 pub use merged::{Moment, Window, merged};
 pub use page::page;
