@@ -143,6 +143,32 @@ fn an_operation_that_the_model_does_not_have_is_named_with_its_line() {
 }
 
 #[test]
+fn an_answer_to_another_transaction_than_was_asked_for_is_unknown_with_its_line() {
+    let answered = |told: &str| {
+        let lines = [r#"0 invoke txn [["write","a",1],["read","b",null]]"#.to_owned(), told.into()];
+        judged(ModelKind::MultiRegister, &[&lines[0], &lines[1]])
+    };
+    let repeats = answered(r#"0 ok txn [["write","a",1],["read","b",null]]"#);
+    assert_eq!(repeats.verdict, Verdict::Valid);
+    let saw_another = answered(r#"0 ok txn [["write","a",1],["read","b",2]]"#);
+    assert_eq!(saw_another.verdict, Verdict::Invalid);
+    for told in [
+        r#"0 ok txn [["write","a",1]]"#,
+        r#"0 ok txn [["write","a",2],["read","b",null]]"#,
+        r#"0 ok txn [["write","a",1],["read","c",null]]"#,
+        r#"0 ok txn [["read","b",null],["write","a",1]]"#,
+    ] {
+        let judgement = answered(told);
+        assert_eq!(judgement.verdict, Verdict::Unknown, "{told}");
+        let why = &judgement.rows("f")[0].summary;
+        assert!(
+            why.starts_with("line 2: model multi-register expects answers that repeat"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_model_is_answered_with_the_nearest() {
     let error = "fifoqueue".parse::<ModelKind>().unwrap_err();
     assert_eq!(error.nearest, ModelKind::FifoQueue);

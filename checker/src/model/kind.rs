@@ -119,7 +119,11 @@ impl ModelKind {
             ));
         }
         let expected = self.expects(op, &operation.outcome)?;
-        Some(format!("model {self} expects {expected}, found `{op}`"))
+        let answered = match &operation.outcome {
+            Outcome::Ok(value) if *value != op.value => format!(", answered with `{value}`"),
+            Outcome::Ok(_) | Outcome::Fail { .. } | Outcome::Info { .. } => String::new(),
+        };
+        Some(format!("model {self} expects {expected}, found `{op}`{answered}"))
     }
 
     /// Says which shape was expected of an operation that has another.
@@ -156,11 +160,14 @@ impl ModelKind {
                 let broken = op.f == F::Acquire && !returned.is_none_or(number);
                 broken.then_some("an acquire that returns its token, a whole number")
             }
+            ModelKind::MultiRegister if op.f != F::Txn => None,
+            ModelKind::MultiRegister if !txn::is_txn(&op.value) => {
+                Some("transactions of the form [[\"read\", key, value], [\"write\", …]]")
+            }
+            // An answer to something else says nothing of what was asked: to believe either would be a guess.
             ModelKind::MultiRegister => {
-                let broken =
-                    op.f == F::Txn && !(txn::is_txn(&op.value) && returned.is_none_or(txn::is_txn));
-                broken
-                    .then_some("transactions of the form [[\"read\", key, value], [\"write\", …]]")
+                let broken = !returned.is_none_or(|told| txn::repeats(&op.value, told));
+                broken.then_some("answers that repeat the transaction, with what its reads saw")
             }
             ModelKind::FifoQueue
             | ModelKind::UnorderedQueue

@@ -109,12 +109,16 @@ pub(crate) fn keys_of(op: &Op) -> Vec<Value> {
 }
 
 /// Returns whether a result repeats a transaction, with what its reads saw.
+///
+/// Jepsen's clients answer so, and its multi-register believes the completed operation alone.
 pub(super) fn repeats(asked: &Value, told: &Value) -> bool {
     let (Some(asked), Some(told)) = (asked.as_list(), told.as_list()) else { return false };
     asked.len() == told.len()
         && asked.iter().zip(told).all(|(asked, told)| match (micro(asked), micro(told)) {
             (Some(Micro::Read(asked, _)), Some(Micro::Read(told, _))) => asked == told,
-            (Some(Micro::Write(..)), Some(Micro::Write(..))) => asked == told,
+            (Some(Micro::Write(key, value)), Some(Micro::Write(told_key, told))) => {
+                (key, value) == (told_key, told)
+            }
             _ => false,
         })
 }
