@@ -61,7 +61,7 @@ pub struct Difference {
 /// Compares two runs.
 pub fn compare(sides: [Side<'_>; 2]) -> Comparison {
     let mut same = Vec::new();
-    let subjects: [(&'static str, fn(Side<'_>) -> Named, &str); 4] = [
+    let subjects: [(&'static str, Facts, &str); 4] = [
         ("asked for", asked, "what was asked for"),
         ("checks", checks, "what each check says"),
         ("figures", figures, "figures"),
@@ -92,6 +92,9 @@ pub fn compare(sides: [Side<'_>; 2]) -> Comparison {
         same,
     }
 }
+
+/// Reads the facts of one subject.
+type Facts = fn(Side<'_>) -> Named;
 
 /// Facts by name, in an order that can be compared.
 type Named = BTreeMap<String, String>;
