@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use squall_checker::visited::Visited;
 use squall_checker::{RunVerdict, Verdict};
 use squall_history::{Claim, Manifest, RunDir};
 use tokio::process::Command;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{Cli, Command as Asked};
 use crate::exit_code::ExitCode;
+use crate::visited;
 
 /// How long a run may take beyond its time limit and the deadline of its checks: boot, final reads, report.
 const GRACE: Duration = Duration::from_secs(90);
@@ -47,6 +49,8 @@ pub(crate) struct Outcome {
     pub took: Duration,
     pub verdict: Option<RunVerdict>,
     pub figures: Figures,
+    /// What it visited, where it was asked to write that down.
+    pub visited: Option<Visited>,
 }
 
 /// Runs `squall` with the arguments of a test; `dir` is the run directory afterwards, with the output in `squall.log`.
@@ -129,6 +133,7 @@ fn failed(says: String, took: Duration) -> Outcome {
         took,
         verdict: None,
         figures: Figures::default(),
+        visited: None,
     }
 }
 
@@ -142,6 +147,8 @@ fn outcome(code: ExitCode, dir: &Path, took: Duration) -> Outcome {
             says: squall_report::headline(&verdict),
             took,
             figures: figures(&verdict, manifest.as_ref()),
+            // What cannot be read is not counted; it is no reason to lose the verdict.
+            visited: visited::read(dir).ok().flatten(),
             verdict: Some(verdict),
         },
         // A verdict without a file is nobody's word; bad input is ours, since the arguments are.

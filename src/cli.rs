@@ -153,6 +153,10 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub keep_data: bool,
 
+    /// Write coverage.json: which states the cluster was in, and which situations came about
+    #[arg(long)]
+    pub coverage: bool,
+
     /// Where runs are kept
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -262,9 +266,40 @@ pub(crate) struct DiffArgs {
     pub json: bool,
 }
 
+/// What can be done with campaigns that have run.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CampaignCommand {
+    /// Join the shards of one campaign into one, with one summary
+    Merge(MergeArgs),
+}
+
+/// Flags of `squall campaign merge`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct MergeArgs {
+    /// The campaigns that the shards made
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+
+    /// Signatures that are known, each with a reason and an expiry [default: known.toml, where there is one]
+    #[arg(long, value_name = "FILE.toml")]
+    pub known: Option<PathBuf>,
+
+    /// Where campaigns are kept
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+
+    /// Print the summary as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `squall campaign`.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct CampaignArgs {
+    #[command(subcommand)]
+    pub command: Option<CampaignCommand>,
+
     /// The campaign's file (squall campaign --init prints one)
     #[arg(value_name = "FILE.toml")]
     pub file: Option<PathBuf>,

@@ -30,6 +30,7 @@ mod spec;
 mod stall;
 mod system;
 mod test;
+mod visited;
 mod zoo;
 
 use clap::Parser;

@@ -58,6 +58,9 @@ fn without_namespaces(error: SandboxError) -> anyhow::Error {
 fn one(spec: &RunSpec, sandbox: &Sandbox) -> Result<ExitCode, Failure> {
     let run = run::run(spec, sandbox)?;
     let verdict = check::judge_run(&run, &spec.args.judging)?;
+    if spec.args.coverage {
+        crate::visited::write(&run)?;
+    }
     let report = squall_report::write(&run, &verdict).map_err(Failure::harness)?;
     if verdict.verdict == Verdict::Valid && !spec.args.keep_data {
         discard_data(&run)?;

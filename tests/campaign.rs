@@ -244,3 +244,39 @@ fn the_file_that_init_prints_is_one_that_runs() {
     let told = told(&place.run(&["c.toml"]));
     assert!(told.contains("expected letters, digits, - and _"), "{told}");
 }
+
+#[test]
+fn shards_are_joined_into_one_campaign_that_says_what_is_missing() {
+    if !can_run() {
+        return;
+    }
+    let file = SMALL.replace("runs = 3", "runs = 4").replace("acknowledged = 300", "runs = 4");
+    let place = Place::new(&file);
+    let results = place.dir.path().join("results");
+    for shard in ["1/2", "2/2"] {
+        // Each alone has too few storms for the floor.
+        let output = place.run(&["c.toml", "--seed", "9", "--shard", shard]);
+        assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+        // Their names are the same where both are made within a second.
+        let made = place.campaign().expect("a campaign");
+        fs::rename(made, place.dir.path().join(shard.replace('/', "-of-"))).expect("moved");
+    }
+
+    let half = place.run(&["merge", "1-of-2"]);
+    let said = String::from_utf8_lossy(&half.stderr).into_owned();
+    assert!(half.status.code() == Some(2) && said.contains("shard 2 of 2 is missing"), "{said}");
+    fs::remove_dir_all(&results).expect("removed");
+    let twice = place.run(&["merge", "1-of-2", "1-of-2"]);
+    let said = String::from_utf8_lossy(&twice.stderr).into_owned();
+    assert!(twice.status.code() == Some(64) && said.contains("both shard 1 of 2"), "{said}");
+
+    let whole = place.run(&["merge", "2-of-2", "1-of-2"]);
+    assert_eq!(whole.status.code(), Some(0), "{}", String::from_utf8_lossy(&whole.stderr));
+    let summary = place.summary();
+    assert_eq!(summary["storms"]["valid"], 4, "{summary}");
+    assert_eq!(summary["canaries"][0]["tries"], 2, "one in each shard: {summary}");
+    assert!(summary["coverage"]["states"].as_u64().expect("a count") > 20, "{summary}");
+    let campaign = place.campaign().expect("a campaign");
+    let ended = ended(&campaign);
+    assert!((0..4).all(|n| ended.get(&format!("storm-{n}")) == Some(&1)), "{ended:?}");
+}

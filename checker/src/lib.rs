@@ -12,6 +12,7 @@ mod signature;
 pub mod stats;
 mod verdict;
 mod verify;
+pub mod visited;
 
 pub use brute::brute;
 pub use budget::{Budget, Exhausted};

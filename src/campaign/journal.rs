@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use squall_checker::Signature;
 
+use super::seen::Added;
 use crate::child::Figures;
 use crate::exit_code::ExitCode;
 
@@ -97,6 +98,9 @@ pub(crate) struct Ended {
     /// Whether it was undecided only because it exercised too little for a verdict of its own.
     #[serde(default)]
     pub thin: bool,
+    /// What a storm added to what was visited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visited: Option<Added>,
     /// Whether its directory was kept.
     pub kept: bool,
 }

@@ -4,7 +4,9 @@ mod agenda;
 mod file;
 mod journal;
 mod known;
+mod merge;
 mod plan;
+mod seen;
 mod storms;
 mod tally;
 mod width;
@@ -19,7 +21,7 @@ use self::journal::{Header, Journal, Recorded};
 use self::known::Known;
 pub(crate) use self::plan::Product;
 use self::storms::Storms;
-use crate::cli::CampaignArgs;
+use crate::cli::{CampaignArgs, CampaignCommand};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::{output, spec, test};
@@ -33,6 +35,9 @@ const PRESETS: [(&str, &str); 3] = [
 
 /// Runs a campaign, or goes on with one.
 pub(crate) fn command(args: &CampaignArgs) -> Result<ExitCode, Failure> {
+    if let Some(CampaignCommand::Merge(args)) = &args.command {
+        return merge::command(args);
+    }
     if args.init {
         output::print(PRESETS[0].1);
         return Ok(ExitCode::Valid);
@@ -50,15 +55,29 @@ pub(crate) fn command(args: &CampaignArgs) -> Result<ExitCode, Failure> {
     eprintln!("squall: {place}, seed {seed}, {} combinations", product.len());
     let storms = Storms { args, file: &file, dir: &dir, product: &product };
     let (complete, ended) = storms.run(&recorded, journal)?;
-    let tally = tally::Tally { file: &file, product: &product, known: &known, complete };
-    let (summary, code) = tally.summary(&recorded.header, &ended);
-    write(&dir, &summary)?;
-    eprint!("{}", pages::text(&summary));
+    let tally = tally::Tally {
+        file: &file,
+        product: &product,
+        known: &known,
+        complete,
+        shortfalls: Vec::new(),
+    };
+    finish(&dir, &tally.summary(&recorded.header, &ended), args.json)
+}
+
+/// Writes the pages of a campaign, and tells what it comes to.
+fn finish(
+    dir: &Path,
+    (summary, code): &(pages::CampaignSummary, ExitCode),
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    write(dir, summary)?;
+    eprint!("{}", pages::text(summary));
     eprintln!("index   {}", test::shown(&dir.join("index.html")));
-    if args.json {
-        output::print(&serde_json::to_string(&summary).expect("a summary is plain data"));
+    if json {
+        output::print(&serde_json::to_string(summary).expect("a summary is plain data"));
     }
-    Ok(code)
+    Ok(*code)
 }
 
 /// Makes the campaign's directory, with the file in it: what goes on later needs nothing else.

@@ -17,6 +17,7 @@ use super::agenda::Agenda;
 use super::file::CampaignFile;
 use super::journal::{Ended, Journal, Line, Recorded, RunId};
 use super::plan::{Product, Storm};
+use super::seen::Seen;
 use super::width::Width;
 use crate::child::{self, Outcome};
 use crate::cli::CampaignArgs;
@@ -43,6 +44,7 @@ struct Live<'a> {
     journal: Journal,
     agenda: Agenda,
     width: Width,
+    seen: Seen,
     ended: Vec<Ended>,
     notes: Vec<String>,
     before: f64,
@@ -73,12 +75,17 @@ impl<'a> Storms<'a> {
         let shard = recorded.header.shard;
         let file = self.file;
         let mut agenda = Agenda::new(file.budget, shard, &file.canaries, self.args.confirm);
-        recorded.ended().for_each(|ended| agenda.record(ended));
+        let mut seen = Seen::default();
+        for ended in recorded.ended() {
+            agenda.record(ended);
+            ended.visited.iter().for_each(|added| seen.recall(added));
+        }
         let live = Live {
             what: self,
             journal,
             agenda,
             width: Width::new(self.args.jobs.or(file.jobs)),
+            seen,
             ended: recorded.ended().cloned().collect(),
             notes: recorded.notes().map(str::to_owned).collect(),
             before: recorded.clock(),
@@ -189,7 +196,9 @@ impl Live<'_> {
         self.journal.write(&Line::Began { run: id.clone() })?;
         let dir = self.what.dir.join("runs").join(id.to_string());
         Ok(Box::pin(async move {
-            let outcome = child::run(&storm.args(), &dir).await;
+            let mut args = storm.args();
+            args.push("--coverage".to_owned());
+            let outcome = child::run(&args, &dir).await;
             (id, storm, dir, outcome)
         }))
     }
@@ -212,6 +221,9 @@ impl Live<'_> {
         let kept = self.keeps(outcome.code, &signatures);
         let thin =
             outcome.code == ExitCode::Unknown && outcome.verdict.as_ref().is_some_and(is_thin);
+        // Planted bugs and repetitions visit what the campaign does not.
+        let storms = matches!(id, RunId::Storm(_));
+        let visited = outcome.visited.filter(|_| storms).map(|visited| self.seen.add(visited));
         let ended = Ended {
             run: id,
             at: self.clock(),
@@ -224,6 +236,7 @@ impl Live<'_> {
             signatures,
             figures: outcome.figures,
             thin,
+            visited,
             kept,
         };
         // The line comes first: a directory without a line is removed when the campaign goes on, and its run done again.

@@ -1,7 +1,8 @@
 //! What a campaign comes to: from its runs to one verdict, with reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use squall_nemesis::parse_families;
 use squall_report::campaign::{CampaignSummary, CanaryResult, Cause, Counts, Floor};
 
 use super::agenda::catches;
@@ -9,6 +10,7 @@ use super::file::CampaignFile;
 use super::journal::{Ended, Header, RunId};
 use super::known::Known;
 use super::plan::Product;
+use super::seen;
 use super::storms::Done;
 use crate::exit_code::ExitCode;
 
@@ -16,12 +18,14 @@ use crate::exit_code::ExitCode;
 const TROUBLES: usize = 5;
 
 /// What is needed to judge a campaign besides its runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tally<'a> {
     pub file: &'a CampaignFile,
     pub product: &'a Product,
     pub known: &'a Known,
     pub complete: bool,
+    /// Where its parts fell short, and how bad each is.
+    pub shortfalls: Vec<(ExitCode, String)>,
 }
 
 impl Tally<'_> {
@@ -50,6 +54,7 @@ impl Tally<'_> {
             acknowledged: storms.iter().map(|ended| ended.figures.acknowledged).sum(),
             floors: self.floors(&storms),
             canaries: self.canaries(&done.ended),
+            coverage: seen::coverage(storms.iter().copied(), &self.together()),
             causes: self.causes(&done.ended),
             troubles: troubles(&storms),
             combinations: combinations
@@ -61,7 +66,7 @@ impl Tally<'_> {
             verdict: String::new(),
             reasons: Vec::new(),
         };
-        let code = judge(&mut summary);
+        let code = judge(&mut summary, &self.shortfalls);
         (summary, code)
     }
 
@@ -92,6 +97,15 @@ impl Tally<'_> {
         }
         all.retain(|floor| floor.wanted > 0);
         all
+    }
+
+    /// Each set of families that a storm may have in force at once.
+    fn together(&self) -> Vec<BTreeSet<String>> {
+        let nemeses = self.file.nemeses.iter();
+        let families = nemeses.filter_map(|nemesis| parse_families(&nemesis.what.families).ok());
+        let names = families
+            .map(|families| families.iter().map(|family| family.name().to_owned()).collect());
+        names.collect()
     }
 
     fn canaries(&self, ended: &[Ended]) -> Vec<CanaryResult> {
@@ -176,7 +190,7 @@ fn troubles(storms: &[&Ended]) -> Vec<(String, String)> {
 }
 
 /// Says what it all comes to: the worst of what storms, canaries and floors say. A violation is never downgraded.
-fn judge(summary: &mut CampaignSummary) -> ExitCode {
+fn judge(summary: &mut CampaignSummary, shortfalls: &[(ExitCode, String)]) -> ExitCode {
     let mut code = ExitCode::Valid;
     let mut reasons = Vec::new();
     let mut say = |worse: ExitCode, why: String| {
@@ -192,6 +206,9 @@ fn judge(summary: &mut CampaignSummary) -> ExitCode {
     for canary in summary.canaries.iter().filter(|canary| !canary.caught()) {
         let why = if canary.tries == 0 { "never ran" } else { "was missed" };
         say(ExitCode::HarnessFailure, format!("the canary {} {why}", canary.bug));
+    }
+    for (worse, why) in shortfalls {
+        say(*worse, why.clone());
     }
     if summary.storms.failed > 0 {
         let why = format!("the harness failed in {} storms", summary.storms.failed);
@@ -232,7 +249,7 @@ mod tests {
     fn judged(change: impl Fn(&mut CampaignSummary)) -> (ExitCode, String) {
         let mut summary = summary();
         change(&mut summary);
-        let code = judge(&mut summary);
+        let code = judge(&mut summary, &[]);
         (code, summary.reasons.join("; "))
     }
 

@@ -20,6 +20,13 @@ pub fn markdown(summary: &CampaignSummary) -> String {
     row("storms", &counts(&summary.storms));
     row("time", &format!("{}, {:.0} runs an hour", span(summary.seconds), summary.runs_per_hour));
     row("acknowledged", &summary.acknowledged.to_string());
+    if let Some(words) = summary.coverage.words() {
+        row("coverage", &words);
+    }
+    let never = summary.coverage.never();
+    if !never.is_empty() {
+        row("never seen", &never.join("; "));
+    }
     for floor in &summary.floors {
         let met = if floor.met() { "" } else { " **missed**" };
         row(&floor.name, &format!("{} of at least {}{met}", floor.reached, floor.wanted));

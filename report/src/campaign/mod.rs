@@ -1,5 +1,6 @@
 //! A campaign in a few lines: what ran, what broke and how often, what a quiet night means.
 
+mod coverage;
 mod junit;
 mod markdown;
 mod page;
@@ -8,6 +9,7 @@ mod text;
 use serde::{Deserialize, Serialize};
 use squall_checker::Signature;
 
+pub use coverage::Coverage;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use page::page;
@@ -42,6 +44,9 @@ pub struct CampaignSummary {
     pub floors: Vec<Floor>,
     /// The planted bugs.
     pub canaries: Vec<CanaryResult>,
+    /// What storms visited.
+    #[serde(default)]
+    pub coverage: Coverage,
     /// What broke, the most frequent first.
     pub causes: Vec<Cause>,
     /// Storms in which the harness failed or nothing could be decided, with why; at most a few.
@@ -249,6 +254,7 @@ mod tests {
                 tries: 2,
                 seconds: 9.1,
             }],
+            coverage: Coverage::default(),
             causes: vec![Cause {
                 signature: Signature {
                     id: "log-matching-0badc0de".to_owned(),

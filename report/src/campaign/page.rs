@@ -1,6 +1,7 @@
 //! `index.html` of a campaign: one self-contained file.
 
 use askama::Template;
+use squall_checker::visited::Visited;
 
 use super::text::{counts, told};
 use super::{CampaignSummary, span};
@@ -12,6 +13,10 @@ struct Page<'a> {
     meaning: String,
     facts: Vec<(&'static str, String)>,
     canaries: Vec<(bool, String)>,
+    covered: Option<String>,
+    never: Vec<String>,
+    figure: Option<String>,
+    legend: &'static str,
     combinations: Vec<(&'a str, String)>,
 }
 
@@ -33,6 +38,10 @@ pub fn page(summary: &CampaignSummary) -> Result<String, askama::Error> {
         meaning: summary.meaning(),
         facts,
         canaries: canaries.collect(),
+        covered: summary.coverage.words(),
+        never: summary.coverage.never(),
+        figure: summary.coverage.figure(),
+        legend: Visited::LEGEND,
         combinations: combinations.collect(),
     }
     .render()

@@ -36,6 +36,13 @@ pub fn text(summary: &CampaignSummary) -> String {
             line("", &format!("{dir}   ({})", cause.label));
         }
     }
+    if let Some(words) = summary.coverage.words() {
+        line("coverage", &words);
+    }
+    let never = summary.coverage.never();
+    if !never.is_empty() {
+        line("never", &never.join("; "));
+    }
     for (run, why) in &summary.troubles {
         line("trouble", &format!("{run}: {why}"));
     }
