@@ -209,7 +209,8 @@ impl World {
         let coin = self.random.random_bool(0.5);
         let rare = self.random.random_ratio(1, 20);
         let op = |f, value| Op { f, key: None, value };
-        match self.shape.model {
+        let model = self.shape.model;
+        match model {
             ModelKind::Register if read => op(F::Read, Value::Nil),
             ModelKind::Register => op(F::Write, Value::Int(self.value())),
             ModelKind::MultiRegister => op(F::Txn, self.txn()),
@@ -244,7 +245,10 @@ impl World {
             ModelKind::Counter => op(F::Increment, Value::Int(1)),
             ModelKind::Mutex | ModelKind::OwnerLock | ModelKind::Fencing => {
                 self.holding[client] = !self.holding[client];
-                op(if self.holding[client] { F::Acquire } else { F::Release }, Value::Nil)
+                // Half of the owners are named, the others are the processes themselves.
+                let named = model == ModelKind::OwnerLock && self.shape.values.is_some();
+                let owner = if named { Value::Int(client as i64) } else { Value::Nil };
+                op(if self.holding[client] { F::Acquire } else { F::Release }, owner)
             }
         }
     }
@@ -328,8 +332,8 @@ impl Object {
                 done
             }
             F::Contains => Outcome::Ok(Value::Bool(self.set.contains(&op.value))),
-            F::Acquire => self.acquire(process),
-            F::Release if self.value == holder(process) => {
+            F::Acquire => self.acquire(holder(process, op)),
+            F::Release if self.value == holder(process, op) => {
                 self.value = Value::Nil;
                 done
             }
@@ -361,18 +365,19 @@ impl Object {
         Value::list(items)
     }
 
-    fn acquire(&mut self, process: Process) -> Outcome {
+    fn acquire(&mut self, holder: Value) -> Outcome {
         if !self.value.is_nil() {
             return Outcome::Fail { error: "held".into(), seen: None };
         }
-        self.value = holder(process);
+        self.value = holder;
         self.count += 1;
         Outcome::Ok(Value::Int(self.count))
     }
 }
 
-fn holder(process: Process) -> Value {
-    Value::Int(process.0 as i64)
+/// Returns who acquires or releases: whom the operation names, else the process that asks.
+fn holder(process: Process, op: &Op) -> Value {
+    if op.value.is_nil() { Value::Int(process.0 as i64) } else { op.value.clone() }
 }
 
 /// Makes a small history that is true or a lie: tight overlaps, few values, every kind of operation crashes, crashed

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use squall_checker::generate::{self, Shape};
-use squall_checker::{Budget, FailedCas, Judgement, ModelKind, NilRead, Reading, Verdict, judge};
+use squall_checker::{
+    Budget, FailedCas, Judgement, ModelKind, NilRead, Reading, Verdict, judge, verify,
+};
 use squall_history::{Claim, History, jsonl};
 
 /// Reads a history of lines such as `0 invoke write 5`, `0 ok write 5`; keys, times and errors are filled in.
@@ -166,6 +168,67 @@ fn an_answer_to_another_transaction_than_was_asked_for_is_unknown_with_its_line(
             "{why}"
         );
     }
+}
+
+#[test]
+fn a_request_that_two_processes_attempted_leaves_open_whose_lock_it_is_unless_that_is_named() {
+    let judged_with = |owner: &str| {
+        let line = |what: &str, n: u64| format!(r#"{what} {owner} ,"request":"1-{n}""#);
+        let lines = [
+            line("1 invoke acquire", 1),
+            line("1 ok acquire", 1),
+            line("1 invoke release", 2),
+            line("1 info release", 2),
+            line("2 invoke release", 2),
+            line("2 ok release", 2),
+        ];
+        judged(ModelKind::OwnerLock, &lines.each_ref().map(String::as_str))
+    };
+    assert_eq!(judged_with("7").verdict, Verdict::Valid);
+    let unnamed = judged_with("null");
+    assert_eq!(unnamed.verdict, Verdict::Unknown);
+    let why = &unnamed.rows("f")[0].summary;
+    assert!(why.starts_with("line 6: processes 1 and 2 both attempted request 1-2"), "{why}");
+}
+
+#[test]
+fn a_stale_read_behind_a_cas_in_doubt_is_told_by_zones_with_the_whole_chain_from_the_first_value() {
+    let judgement = judged(
+        ModelKind::CasRegister,
+        &[
+            "0 invoke cas [null,2]",
+            "0 ok cas [null,2]",
+            "1 invoke cas [2,4]",
+            "1 info cas [2,4]",
+            "0 invoke write 5",
+            "0 ok write 5",
+            "0 invoke read",
+            "0 ok read 4",
+        ],
+    );
+    assert_eq!(judgement.verdict, Verdict::Invalid);
+    assert_eq!(judgement.engine, "register zones");
+}
+
+#[test]
+fn an_element_that_was_appended_twice_is_left_out_of_a_core_as_a_whole_or_not_at_all() {
+    let lines = [
+        "0 invoke append 1",
+        "2 invoke append 2",
+        "2 info append 2",
+        "1 invoke read",
+        "1 ok read [1]",
+        "3 invoke append 1",
+        "1 invoke read",
+        "0 ok append 1",
+        "1 ok read [2]",
+        "3 ok append 1",
+    ];
+    let (history, model) = (history(&lines), ModelKind::ListAppend);
+    let judgement = judge(&history, model, &Reading::default(), &Budget::unlimited());
+    assert_eq!(judgement.verdict, Verdict::Invalid);
+    assert_eq!(judgement.engine, "list order");
+    assert_eq!(verify(&history, model, &judgement).map(|replayed| replayed.cores), Ok(1));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Chooses the cheapest engine that can decide a part.
 
+use std::collections::HashSet;
+
+use foldhash::fast::FixedState;
 use squall_history::{F, Key, Operation, Outcome, Value};
 
-use super::core::{Added, Relaxed};
+use super::core::{Added, Relaxed, element};
 use super::judgement::{Core, CoreOperation, Finding, KeyJudgement};
 use super::minimise::{Leave, Relaxing};
 use super::part::{Entry, NEVER};
@@ -139,7 +142,10 @@ pub(crate) fn decide<M: Model>(model: &M, question: &Question<'_>) -> Decided {
 /// What a polynomial engine calls impossible is asked of the search as well, for those few operations alone: a false
 /// alarm would take two mistakes.
 fn settle<M: Model>(model: &M, question: &Question<'_>) -> Settled {
-    let Settled { engine, answer, states } = polynomial(question);
+    let Settled { engine, mut answer, states } = polynomial(question);
+    if let Answer::Impossible(members) = &mut answer {
+        close(model, question, members);
+    }
     let certain = match &answer {
         Answer::Order(_) | Answer::Stopped(_) => true,
         Answer::Impossible(_) if engine == REGISTER_SEARCH => true,
@@ -147,6 +153,27 @@ fn settle<M: Model>(model: &M, question: &Question<'_>) -> Settled {
         Answer::Unsure => false,
     };
     if certain { Settled { engine, answer, states } } else { by_search(model, question) }
+}
+
+/// Adds to what may be impossible alone all that was done meanwhile to the elements that it speaks of: an element is
+/// left out of a history as a whole, or not at all, and where it was put in twice an engine names one operation of them.
+fn close<M: Model>(model: &M, question: &Question<'_>, members: &mut Vec<Relaxed>) {
+    if Leave::of(question) != Leave::Elements {
+        return;
+    }
+    let operation = |entry: Entry| &question.operations[entry.op as usize];
+    let about: HashSet<&Value, FixedState> =
+        members.iter().filter_map(|member| element(operation(member.entry))).collect();
+    let named: HashSet<u32, FixedState> = members.iter().map(|member| member.entry.op).collect();
+    let end = members.iter().map(|member| member.entry.ret).filter(|ret| *ret != NEVER).max();
+    let missing = question
+        .entries
+        .iter()
+        .filter(|entry| Some(entry.inv) < end && !named.contains(&entry.op))
+        .filter(|entry| !model.only_observes(&Call::from(operation(**entry))))
+        .filter(|entry| element(operation(**entry)).is_some_and(|found| about.contains(found)));
+    members.extend(missing.copied().map(Relaxed::whole));
+    members.sort_unstable_by_key(|member| member.entry.inv);
 }
 
 /// Asks the engine that knows the model, if there is one.
@@ -319,6 +346,12 @@ pub(crate) fn second_opinions<M: Model>(
     };
     let general = run(question.operations, model, entries, question.meter).0;
     let mut opinions = vec![("search", said(general))];
+    // What a polynomial engine calls impossible must be so alone, or the search would have to stand in for it.
+    if let Settled { engine, answer: Answer::Impossible(mut members), .. } = polynomial(question) {
+        close(model, question, &mut members);
+        let alone = Trials::new(model, question).impossible(&members);
+        opinions.push((engine, if alone { Verdict::Invalid } else { Verdict::Unknown }));
+    }
     if Leave::of(question) == Leave::Unneeded {
         let acts = register::Acts::new(question.operations, entries, question.initial);
         for (name, patience) in

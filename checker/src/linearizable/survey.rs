@@ -3,7 +3,10 @@
 //! Operations are large, and a history of a million does not fit any cache: every walk over them costs as much as all
 //! that the engine for registers does afterwards.
 
-use squall_history::{History, Reading};
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use squall_history::{History, Operation, Process, Reading, Request};
 
 use super::decide::Rules;
 use super::judgement::Coverage;
@@ -33,6 +36,7 @@ impl Survey {
         let mut split = Split::new(history, Cut { reading, by_key, registers });
         let mut coverage = Coverage::default();
         let mut open = Open::new(history);
+        let mut askers = Askers::default();
         let mut positions = false;
         for (n, operation) in (0..).zip(history.operations()) {
             let matters = constrains(operation, reading);
@@ -40,6 +44,9 @@ impl Survey {
                 && let Some(why) = kind.misunderstands(operation)
             {
                 return Err(format!("line {}: {why}", operation.invoke_line));
+            }
+            if matters && model.knows_processes() {
+                askers.one_process(operation)?;
             }
             coverage.count(operation, matters);
             positions |= operation.pos.is_some();
@@ -51,6 +58,29 @@ impl Survey {
         coverage.concurrency = open.most();
         coverage.keys = if by_key { split.objects() } else { 1 };
         Ok(Survey { coverage, parts: split.finish(), positions })
+    }
+}
+
+/// Which process asked for each request, where that matters to the model.
+#[derive(Default)]
+struct Askers(HashMap<Request, Process, FixedState>);
+
+impl Askers {
+    /// Fails where two processes attempted one request: it is one operation, and who did it is anybody's guess.
+    fn one_process(&mut self, operation: &Operation) -> Result<(), String> {
+        let (Some(request), true) = (operation.request, operation.op.value.is_nil()) else {
+            return Ok(());
+        };
+        let (process, line) = (operation.process, operation.invoke_line);
+        let first = *self.0.entry(request).or_insert(process);
+        if first == process {
+            return Ok(());
+        }
+        Err(format!(
+            "line {line}: processes {first} and {process} both attempted request {request} (`{}`), and to the model it \
+             matters which of them did it; name who it was for in the operation's value",
+            operation.op
+        ))
     }
 }
 

@@ -351,23 +351,32 @@ impl<'a> Sorter<'a> {
     fn conflict(&self, a: Block, b: Block) -> Zones {
         let mut members = Vec::new();
         for block in [a, b] {
-            let ends =
-                if block.root == NONE { vec![block.last] } else { vec![block.first, block.last] };
-            members.extend(self.span(&ends));
+            members.extend(match block.root {
+                // It stands first because it hangs on the initial value, by every cas on the way.
+                NONE => self.chain(&[block.last], 0),
+                _ => self.span(&[block.first, block.last]),
+            });
         }
         Zones::Contradiction(members)
     }
 
     /// Returns entries of one block, with what ties them together: the chain from the lowest value among them to the
-    /// highest, and whoever left the lowest, of whom only that counts.
+    /// highest.
     fn span(&self, ends: &[u32]) -> Vec<Member> {
+        let lowest = ends.iter().map(|end| self.depth(self.at(*end))).min();
+        self.chain(ends, lowest.unwrap_or(0))
+    }
+
+    /// Returns entries of one block, with the chain up to the highest value among them, and whoever left the value at
+    /// which that begins, of whom only that counts.
+    fn chain(&self, ends: &[u32], from: usize) -> Vec<Member> {
         let mut steps: Vec<(usize, u32)> =
             ends.iter().map(|end| (self.depth(self.at(*end)), *end)).collect();
         steps.sort_unstable();
         let (lowest, highest) = (steps[0], steps[steps.len() - 1]);
         let mut members = Vec::new();
         let mut value = self.at(highest.1);
-        for _ in lowest.0..highest.0 {
+        for _ in from..highest.0 {
             let writer = self.known[value as usize].writer;
             members.push(whole(writer));
             if let Act::Cas(from, _) = self.acts[writer as usize] {
