@@ -16,6 +16,9 @@ use crate::failure::Failure;
 
 /// Judges what the path names.
 pub(crate) fn command(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    if args.die_with_parent {
+        crate::parent::die_with_it()?;
+    }
     let path = &args.path;
     if path.join("run.json").exists() {
         return check_run(args);

@@ -21,6 +21,8 @@ use crate::visited;
 
 /// How long a run may take beyond its time limit and the deadline of its checks: boot, final reads, report.
 const GRACE: Duration = Duration::from_secs(90);
+/// The default of `squall check --deadline`.
+const JUDGEMENT: Duration = Duration::from_secs(60);
 /// How much of a run's output is repeated when the harness failed.
 const TAIL: usize = 3;
 
@@ -86,6 +88,32 @@ pub(crate) async fn run(args: &[String], dir: &Path) -> anyhow::Result<Outcome> 
         }
     };
     settle(&aside, dir)?;
+    Ok(outcome(ExitCode::from_status(status), dir, began.elapsed()))
+}
+
+/// Judges a run again, as `squall check` does; the output goes to `squall.log` in it.
+pub(crate) async fn judge(dir: &Path) -> anyhow::Result<Outcome> {
+    let log = File::create(dir.join("squall.log"))
+        .with_context(|| format!("failed to write the output of {}", dir.display()))?;
+    let squall = std::env::current_exe().context("failed to find our own executable")?;
+    let began = Instant::now();
+    let mut child = Command::new(squall)
+        .arg("check")
+        .arg(dir)
+        .arg("--die-with-parent")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .context("failed to start a judgement")?;
+    let deadline = JUDGEMENT + GRACE;
+    let Ok(status) = tokio::time::timeout(deadline, child.wait()).await else {
+        child.kill().await.context("failed to end a judgement")?;
+        let says = format!("the judgement did not end within {} s", deadline.as_secs());
+        return Ok(failed(says, began.elapsed()));
+    };
+    let status = status.context("failed to wait for a judgement")?;
     Ok(outcome(ExitCode::from_status(status), dir, began.elapsed()))
 }
 

@@ -211,6 +211,10 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "absent|unknown")]
     pub nil_read: Option<String>,
 
+    /// End with the process that started this one, however it ends
+    #[arg(long, hide = true)]
+    pub die_with_parent: bool,
+
     #[command(flatten)]
     pub judging: JudgingArgs,
 }

@@ -14,6 +14,7 @@ mod exit_code;
 mod failure;
 mod help;
 mod index;
+mod lie;
 mod list;
 mod output;
 mod pack;

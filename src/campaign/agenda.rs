@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::file::{CampaignBudget, Canaries};
 use super::journal::{Ended, RunId};
+use super::lies::Lies;
 use crate::exit_code::ExitCode;
+use crate::lie::Lie;
 
 /// How many storms there are between two tries of canaries.
 const STORMS_BETWEEN: u32 = 3;
@@ -19,6 +21,7 @@ pub(crate) struct Agenda {
     canaries: Vec<Canary>,
     again: VecDeque<RunId>,
     confirm: u32,
+    lies: Lies,
     announced: BTreeMap<String, u64>,
     since_canary: u32,
 }
@@ -56,6 +59,7 @@ impl Agenda {
             canaries: canaries.bugs.iter().map(canary).collect(),
             again: VecDeque::new(),
             confirm,
+            lies: Lies::new(canaries.tries),
             announced: BTreeMap::new(),
             // The first canary comes after the first storm.
             since_canary: STORMS_BETWEEN - 1,
@@ -87,6 +91,7 @@ impl Agenda {
                 self.confirm_what_is_new(*number, ended);
             }
             RunId::Again(..) => self.again.retain(|run| *run != ended.run),
+            RunId::Lie(..) => self.lies.record(ended),
             RunId::Canary(bug, attempt) => {
                 if let Some(canary) = self.canaries.iter_mut().find(|canary| canary.bug == *bug) {
                     canary.begun = canary.begun.max(*attempt);
@@ -96,6 +101,17 @@ impl Agenda {
                 }
             }
         }
+    }
+
+    /// Returns the lies that are still to be told about a system.
+    pub(crate) fn lies(&self, system: &str) -> Vec<Lie> {
+        self.lies.wanted(system)
+    }
+
+    /// Has a lie judged that was told about a storm.
+    pub(crate) fn judge(&mut self, system: &str, storm: u64, lie: Lie) {
+        self.lies.begin(system, lie);
+        self.again.push_back(RunId::Lie(storm, lie));
     }
 
     /// The first storm of each signature is repeated.

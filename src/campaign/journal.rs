@@ -12,6 +12,7 @@ use squall_checker::Signature;
 use super::seen::Added;
 use crate::child::Figures;
 use crate::exit_code::ExitCode;
+use crate::lie::Lie;
 
 /// Which run of a campaign.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub(crate) enum RunId {
     Canary(String, u32),
     /// A repetition of a storm that failed in a new way, counted from 1.
     Again(u64, u32),
+    /// A copy of a valid storm in which somebody lies.
+    Lie(u64, Lie),
 }
 
 impl fmt::Display for RunId {
@@ -30,6 +33,7 @@ impl fmt::Display for RunId {
             RunId::Storm(number) => write!(f, "storm-{number}"),
             RunId::Canary(bug, attempt) => write!(f, "canary-{bug}-{attempt}"),
             RunId::Again(number, attempt) => write!(f, "again-{number}-{attempt}"),
+            RunId::Lie(number, lie) => write!(f, "lie-{lie}-{number}"),
         }
     }
 }
@@ -38,7 +42,8 @@ impl FromStr for RunId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<RunId, String> {
-        let wrong = || format!("expected storm-N, canary-BUG-N or again-N-N, found {text:?}");
+        let wrong =
+            || format!("expected storm-N, canary-BUG-N, again-N-N or lie-KIND-N, found {text:?}");
         let (kind, rest) = text.split_once('-').ok_or_else(wrong)?;
         let two = || rest.rsplit_once('-').ok_or_else(wrong);
         match kind {
@@ -51,6 +56,10 @@ impl FromStr for RunId {
                 let (number, attempt) = two()?;
                 let number = number.parse().map_err(|_| wrong())?;
                 Ok(RunId::Again(number, attempt.parse().map_err(|_| wrong())?))
+            }
+            "lie" => {
+                let (lie, number) = two()?;
+                Ok(RunId::Lie(number.parse().map_err(|_| wrong())?, lie.parse()?))
             }
             _ => Err(wrong()),
         }

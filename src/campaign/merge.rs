@@ -190,7 +190,7 @@ fn time(line: &Line) -> f64 {
 /// Storms have numbers of their own in each shard; canaries do not, and are counted on.
 fn numbered(run: &RunId, canaries: &mut BTreeMap<String, u32>) -> RunId {
     match run {
-        RunId::Storm(_) | RunId::Again(..) => run.clone(),
+        RunId::Storm(_) | RunId::Again(..) | RunId::Lie(..) => run.clone(),
         RunId::Canary(bug, _) => {
             let tries = canaries.entry(bug.clone()).or_default();
             *tries += 1;

@@ -4,6 +4,7 @@ mod agenda;
 mod file;
 mod journal;
 mod known;
+mod lies;
 mod merge;
 mod plan;
 mod seen;

@@ -3,11 +3,11 @@
 //! So a campaign that was killed goes on where it stopped, and shards of it never do the same storm twice.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use squall_systems::SystemSpec;
+use squall_systems::{ReadClaim, SystemSpec};
 
 use super::file::{CampaignFile, Choice, NemesisChoice, Pick, Topology};
 use crate::exam;
@@ -56,6 +56,8 @@ pub(crate) struct Product {
     seed: u64,
     run: BTreeMap<String, String>,
     bug: Option<String>,
+    /// Systems in which no bug can be planted, and that claim to be linearizable.
+    pub foreign: Vec<String>,
     /// Combinations that make no sense, each with the reason.
     pub left_out: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Product {
             seed,
             run: file.run.clone(),
             bug: bug.map(str::to_owned),
+            foreign: Vec::new(),
             left_out: Vec::new(),
         };
         for system in &file.systems {
@@ -80,6 +83,9 @@ impl Product {
                 Some(file) => SystemSpec::read(file).map_err(Failure::bad_input)?,
                 None => SystemSpec::reference(),
             };
+            if system.what.is_some() && spec.claims.read == ReadClaim::Linearizable {
+                product.foreign.push(system_name(system.what.as_deref()));
+            }
             for workload in &file.workloads {
                 match lacking(&spec, &workload.what) {
                     None => product.add(file, system, workload),
@@ -222,9 +228,14 @@ fn reference() -> Cell {
     }
 }
 
+/// Returns a system's name in labels: of two pages of one system, the file tells them apart.
+fn system_name(page: Option<&Path>) -> String {
+    let stem = page.and_then(Path::file_stem);
+    stem.map_or("reference".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
 fn label(cell: &Cell) -> String {
-    let system = cell.system.as_ref().and_then(|file| file.file_stem());
-    let system = system.map_or("reference".into(), |stem| stem.to_string_lossy());
+    let system = system_name(cell.system.as_deref());
     let set = match cell.topology.set.as_slice() {
         [] => String::new(),
         set => format!(" {}", set.join(" ")),

@@ -10,12 +10,13 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use nix::sys::statvfs::statvfs;
 use squall_checker::{RunVerdict, Signature, Verdict};
-use squall_history::Claim;
+use squall_history::{Claim, RunDir};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::agenda::Agenda;
 use super::file::CampaignFile;
 use super::journal::{Ended, Journal, Line, Recorded, RunId};
+use super::lies;
 use super::plan::{Product, Storm};
 use super::seen::Seen;
 use super::width::Width;
@@ -186,7 +187,9 @@ impl Live<'_> {
     fn begin(&mut self, id: RunId) -> anyhow::Result<Running> {
         let product = self.what.product;
         let mut storm = match &id {
-            RunId::Storm(number) | RunId::Again(number, _) => product.storm(*number),
+            RunId::Storm(number) | RunId::Again(number, _) | RunId::Lie(number, _) => {
+                product.storm(*number)
+            }
             RunId::Canary(bug, attempt) => product.canary(bug, *attempt),
         };
         if matches!(&id, RunId::Canary(bug, _) if Some(bug) == self.what.args.disable_canary.as_ref())
@@ -195,6 +198,12 @@ impl Live<'_> {
         }
         self.journal.write(&Line::Began { run: id.clone() })?;
         let dir = self.what.dir.join("runs").join(id.to_string());
+        if matches!(id, RunId::Lie(..)) {
+            return Ok(Box::pin(async move {
+                let outcome = child::judge(&dir).await;
+                (id, storm, dir, outcome)
+            }));
+        }
         Ok(Box::pin(async move {
             let mut args = storm.args();
             args.push("--coverage".to_owned());
@@ -218,7 +227,13 @@ impl Live<'_> {
             names.dedup();
             names
         });
-        let kept = self.keeps(outcome.code, &signatures);
+        let kept = match &id {
+            // A lie that was believed is the evidence; one that was found out is of no use to anybody.
+            RunId::Lie(_, lie) => !broken.iter().any(|name| lie.breaks().contains(&name.as_str())),
+            RunId::Storm(_) | RunId::Canary(..) | RunId::Again(..) => {
+                self.keeps(outcome.code, &signatures)
+            }
+        };
         let thin =
             outcome.code == ExitCode::Unknown && outcome.verdict.as_ref().is_some_and(is_thin);
         // Planted bugs and repetitions visit what the campaign does not.
@@ -241,6 +256,7 @@ impl Live<'_> {
         };
         // The line comes first: a directory without a line is removed when the campaign goes on, and its run done again.
         self.journal.write(&Line::Ended(Box::new(ended.clone())))?;
+        self.tell_lies(&ended, dir)?;
         if !kept {
             fs::remove_dir_all(dir)
                 .with_context(|| format!("failed to remove {}", dir.display()))?;
@@ -252,6 +268,24 @@ impl Live<'_> {
         self.watch_the_clock()?;
         self.ended.push(ended);
         self.tell();
+        Ok(())
+    }
+
+    /// Has copies of a valid storm of a foreign system judged, in which somebody lies: what its canaries are.
+    fn tell_lies(&mut self, ended: &Ended, dir: &Path) -> anyhow::Result<()> {
+        let system = lies::system(&ended.label);
+        let RunId::Storm(number) = ended.run else { return Ok(()) };
+        let foreign = self.what.product.foreign.iter().any(|name| name == system);
+        if !foreign || ended.outcome != ExitCode::Valid {
+            return Ok(());
+        }
+        let run = RunDir::open(dir)?;
+        for lie in self.agenda.lies(system) {
+            let copy = self.what.dir.join("runs").join(RunId::Lie(number, lie).to_string());
+            if lie.copy(&run, &copy)? {
+                self.agenda.judge(system, number, lie);
+            }
+        }
         Ok(())
     }
 

@@ -9,10 +9,12 @@ use super::agenda::catches;
 use super::file::CampaignFile;
 use super::journal::{Ended, Header, RunId};
 use super::known::Known;
+use super::lies;
 use super::plan::Product;
 use super::seen;
 use super::storms::Done;
 use crate::exit_code::ExitCode;
+use crate::lie::Lie;
 
 /// How many troubles are told one by one.
 const TROUBLES: usize = 5;
@@ -127,7 +129,11 @@ impl Tally<'_> {
                 seconds: tries.iter().map(|ended| ended.took).sum(),
             }
         };
-        self.file.canaries.bugs.iter().map(result).collect()
+        let mut canaries: Vec<CanaryResult> = self.file.canaries.bugs.iter().map(result).collect();
+        for system in &self.product.foreign {
+            canaries.extend(Lie::ALL.into_iter().filter_map(|lie| told(system, lie, ended)));
+        }
+        canaries
     }
 
     /// One cause for each signature of a storm, the most frequent first.
@@ -157,6 +163,29 @@ impl Tally<'_> {
         causes.sort_by_key(|cause| (cause.muted.is_some(), std::cmp::Reverse(cause.storms)));
         causes
     }
+}
+
+/// Returns what became of a lie about a system. Those about clients are owed by each; those about traces, where there are any.
+fn told(system: &str, lie: Lie, ended: &[Ended]) -> Option<CanaryResult> {
+    let about = |ended: &&Ended| {
+        lies::system(&ended.label) == system
+            && matches!(ended.run, RunId::Lie(_, told) if told == lie)
+    };
+    let tries: Vec<&Ended> = ended.iter().filter(about).collect();
+    if tries.is_empty() && !Lie::CLIENTS.contains(&lie) {
+        return None;
+    }
+    let caught = tries.iter().find(|ended| lies::found_out(lie, ended));
+    let by = |ended: &&Ended| {
+        let by = ended.broken.iter().filter(|claim| lie.breaks().contains(&claim.as_str()));
+        by.cloned().collect()
+    };
+    Some(CanaryResult {
+        bug: format!("{} of {system}", lie.text()),
+        caught_by: caught.map_or_else(Vec::new, by),
+        tries: tries.len() as u32,
+        seconds: tries.iter().map(|ended| ended.took).sum(),
+    })
 }
 
 /// Returns how many repetitions of the first storm showed the same again, and how many there were.

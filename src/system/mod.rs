@@ -4,7 +4,6 @@
 //! right?* but *would squall notice if it were not?*
 
 pub(crate) mod findings;
-mod proof;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -16,10 +15,10 @@ use squall_systems::SystemSpec;
 use squall_workloads::Workload;
 
 use self::findings::{Finding, Standing};
-use self::proof::Lie;
 use crate::cli::{Cli, Command, SystemArgs, SystemCommand, TestArgs};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::lie::Lie;
 use crate::spec::RunSpec;
 use crate::{check, run, test};
 
@@ -129,25 +128,25 @@ fn proofs(
     workload: &Workload,
 ) -> Result<Vec<Finding>, Failure> {
     let model = ModelKind::from_str(workload.model).map_err(Failure::harness)?;
-    let proofs = Lie::ALL.into_iter().map(|lie| {
+    let proofs = Lie::CLIENTS.into_iter().map(|lie| {
         if !manifest.claims.contains(&Claim::Linearizable) {
             let cost = format!(
                 "its claims do not forbid {}: nothing that clients see proves anything",
-                lie.name()
+                lie.text()
             );
-            return Finding::new(lie.name(), Standing::Absent, cost);
+            return Finding::new(lie.text(), Standing::Absent, cost);
         }
         let Some((told, what)) = lie.told(history) else {
             let why =
                 "the run has no read after an acknowledged write, so there was nothing to change";
-            return Finding::new(lie.name(), Standing::Missing, why);
+            return Finding::new(lie.text(), Standing::Missing, why);
         };
         let reading = Format::Squall.default_reading();
         let rows = judge(&told, model, &reading, &Budget::default()).rows("history.jsonl");
         if rows.iter().any(|row| row.verdict == Verdict::Invalid) {
-            Finding::new(lie.name(), Standing::Works, format!("found out: {what}"))
+            Finding::new(lie.text(), Standing::Works, format!("found out: {what}"))
         } else {
-            Finding::new(lie.name(), Standing::Wrong, format!("NOT found out: {what}"))
+            Finding::new(lie.text(), Standing::Wrong, format!("NOT found out: {what}"))
         }
     });
     Ok(proofs.collect())
