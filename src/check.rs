@@ -5,14 +5,19 @@ use std::io::{BufReader, IsTerminal};
 use std::str::FromStr;
 
 use anyhow::Context;
-use squall_checker::{Budget, ModelKind, Reading, Row, RunVerdict, judge, raft, stats};
+use squall_checker::{
+    Budget, ModelKind, Reading, Row, RunVerdict, Verdict, judge, raft, refute, stats,
+};
 use squall_history::schedule::{self, Timeline};
-use squall_history::{Format, History, Manifest, RunDir, State, formats, trace};
+use squall_history::{Claim, Format, History, Manifest, RunDir, State, formats, trace};
 
 use crate::cli::{CheckArgs, JudgingArgs};
 use crate::disk;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+
+/// The figure of a row whose core a second engine refuted too.
+pub(crate) const SECOND_OPINION: &str = "second opinions";
 
 /// Judges what the path names.
 pub(crate) fn command(args: &CheckArgs) -> Result<ExitCode, Failure> {
@@ -60,8 +65,8 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let model = ModelKind::from_str(workload.model).map_err(Failure::harness)?;
     let budget = budget(judging);
 
-    let mut rows = judge(&read.history, model, &Format::Squall.default_reading(), &budget)
-        .rows("history.jsonl");
+    let reading = Format::Squall.default_reading();
+    let mut rows = order_rows(&read.history, model, &reading, &budget, "history.jsonl");
     let mut raft_rows = raft_rows(run, &manifest, &read.history)?;
     disk::merge(run, &manifest, &mut raft_rows, &mut warnings)?;
     rows.extend(raft_rows);
@@ -73,6 +78,39 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let json = serde_json::to_vec_pretty(&verdict).expect("a verdict is plain data");
     run.write_whole(&run.verdict(), &json)?;
     Ok(verdict)
+}
+
+/// Judges whether one order of the operations explains them. What is called impossible is refuted by a second program, the
+/// checker's own verifier, before anybody is told.
+fn order_rows(
+    history: &History,
+    model: ModelKind,
+    reading: &Reading,
+    budget: &Budget,
+    file: &str,
+) -> Vec<Row> {
+    let judgement = judge(history, model, reading, budget);
+    let mut rows = judgement.rows(file);
+    if judgement.verdict != Verdict::Invalid {
+        return rows;
+    }
+    let refuted = refute(history, model, &judgement);
+    let red = |row: &&mut Row| row.claim == Claim::Linearizable && row.verdict == Verdict::Invalid;
+    for row in rows.iter_mut().filter(red) {
+        match &refuted {
+            Ok(replayed) if replayed.too_large == 0 => {
+                row.figures.insert(SECOND_OPINION.to_owned(), 1.0);
+            }
+            Ok(_) => row
+                .not_judged
+                .push("the core has too many orders for the second engine to try all".to_owned()),
+            // A violation is never downgraded: it takes a person to say which of the two is wrong.
+            Err(flaw) => row.not_judged.push(format!(
+                "the second engine DISAGREES, which is a bug of squall that we want to hear of: {flaw}"
+            )),
+        }
+    }
+    rows
 }
 
 fn budget(judging: &JudgingArgs) -> Budget {
@@ -132,8 +170,8 @@ fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
         Failure::unknown("model", model, ModelKind::ALL.iter().map(|model| model.name()))
     })?;
     let reading = reading(args, read.format)?;
-    let rows = judge(&read.history, model, &reading, &budget(&args.judging))
-        .rows(&path.display().to_string());
+    let (budget, file) = (budget(&args.judging), path.display().to_string());
+    let rows = order_rows(&read.history, model, &reading, &budget, &file);
     let mut warnings = read.warnings;
     warnings.push(format!("read as {}: {reading}", read.format));
     let verdict = RunVerdict::of(rows, warnings);
@@ -164,5 +202,26 @@ pub(crate) fn tell(verdict: &RunVerdict, judging: &JudgingArgs) {
     eprintln!("{}", squall_report::headline(verdict));
     if judging.json {
         crate::output::print(&serde_json::to_string(verdict).expect("a verdict is plain data"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_red_was_refuted_by_a_second_engine() {
+        let stale = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("results/exhibits/read-local-leader/history.jsonl");
+        let read = formats::read_file(&stale, Some(Format::Squall)).expect("a history");
+        let reading = Format::Squall.default_reading();
+        let budget = Budget::default();
+        let rows = order_rows(&read.history, ModelKind::CasRegister, &reading, &budget, "h.jsonl");
+        let red: Vec<&Row> = rows
+            .iter()
+            .filter(|row| row.claim == Claim::Linearizable && row.verdict == Verdict::Invalid)
+            .collect();
+        assert!(!red.is_empty(), "{rows:?}");
+        assert!(red.iter().all(|row| row.figures.contains_key(SECOND_OPINION)), "{red:?}");
     }
 }

@@ -170,6 +170,7 @@ fn a_bug_in_every_storm_is_red_with_one_cause_and_muting_it_makes_the_campaign_g
     let causes = summary["causes"].as_array().expect("causes");
     assert_eq!(causes.len(), 1, "{summary}");
     assert_eq!(causes[0]["reproduced"], serde_json::json!([1, 1]), "{summary}");
+    assert_eq!(causes[0]["evidence"], serde_json::json!(["evidence in traces"]), "{summary}");
     let signature = causes[0]["signature"]["id"].as_str().expect("a signature");
 
     let known = format!(

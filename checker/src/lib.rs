@@ -23,4 +23,4 @@ pub use linearizable::{
 pub use model::{Call, Model, ModelKind, UnknownModel};
 pub use signature::Signature;
 pub use verdict::{Evidence, Row, RunVerdict, Source, Verdict};
-pub use verify::{Flaw, Replayed, verify, verify_model};
+pub use verify::{Flaw, Replayed, refute, verify, verify_model};

@@ -49,6 +49,22 @@ pub fn verify(
     Replay { history, model: &seeded, kind: Some(model), judgement }.all()
 }
 
+/// Replays only what makes a judgement invalid, its cores: what is red shall have been refuted twice, by two programs.
+///
+/// Unlike the replay of an order, this takes bounded time whatever the length of the history.
+pub fn refute(
+    history: &History,
+    model: ModelKind,
+    judgement: &Judgement,
+) -> Result<Replayed, Flaw> {
+    let seeded = Seeded { kind: model, initial: &judgement.reading.initial };
+    let mut red = judgement.clone();
+    red.keys.retain(|judged| matches!(judged.finding, Finding::Impossible(_)));
+    // Nothing is said here of the other keys.
+    red.why = Some("only the cores are replayed".to_owned());
+    Replay { history, model: &seeded, kind: Some(model), judgement: &red }.all()
+}
+
 /// Replays a judgement by a model of your own.
 pub fn verify_model<M: Model>(
     history: &History,

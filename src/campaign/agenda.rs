@@ -181,6 +181,7 @@ mod tests {
             broken: broken.iter().map(|name| (*name).to_owned()).collect(),
             signatures: broken.iter().map(signature).collect(),
             figures: Default::default(),
+            evidence: Vec::new(),
             visited: None,
             thin: false,
             kept: false,

@@ -95,6 +95,9 @@ pub(crate) struct Ended {
     pub label: String,
     /// The arguments behind `squall`.
     pub args: Vec<String>,
+    /// What stands behind its failure, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     /// Which checks failed, by name.
     #[serde(default)]
     pub broken: Vec<String>,

@@ -78,6 +78,7 @@ mod tests {
             broken: if invalid { vec![broken.to_owned()] } else { Vec::new() },
             signatures: Vec::new(),
             figures: Default::default(),
+            evidence: Vec::new(),
             visited: None,
             thin: false,
             kept: false,

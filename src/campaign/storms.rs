@@ -20,6 +20,7 @@ use super::lies;
 use super::plan::{Product, Storm};
 use super::seen::Seen;
 use super::width::Width;
+use crate::check::SECOND_OPINION;
 use crate::child::{self, Outcome};
 use crate::cli::CampaignArgs;
 use crate::exit_code::ExitCode;
@@ -227,6 +228,7 @@ impl Live<'_> {
             names.dedup();
             names
         });
+        let evidence = outcome.verdict.as_ref().map_or_else(Vec::new, evidence);
         let kept = match &id {
             // A lie that was believed is the evidence; one that was found out is of no use to anybody.
             RunId::Lie(_, lie) => !broken.iter().any(|name| lie.breaks().contains(&name.as_str())),
@@ -247,6 +249,7 @@ impl Live<'_> {
             says: outcome.says,
             label: storm.label.clone(),
             args: storm.args(),
+            evidence,
             broken,
             signatures,
             figures: outcome.figures,
@@ -348,6 +351,22 @@ impl Live<'_> {
             signatures.len(),
         );
     }
+}
+
+/// Says what stands behind a failure, for those who decide whether to get up.
+fn evidence(verdict: &RunVerdict) -> Vec<String> {
+    let red = || verdict.rows.iter().filter(|row| row.verdict == Verdict::Invalid);
+    let lies_in =
+        |dir: &str| red().flat_map(|row| &row.evidence).any(|one| one.file.starts_with(dir));
+    let agrees = red().any(|row| row.figures.contains_key(SECOND_OPINION));
+    let disagrees = red().flat_map(|row| &row.not_judged).any(|why| why.contains("DISAGREES"));
+    let words = [
+        (disagrees, "a second engine DISAGREES"),
+        (agrees && !disagrees, "a second engine agrees"),
+        (lies_in("disk/"), "evidence on disk"),
+        (lies_in("trace/"), "evidence in traces"),
+    ];
+    words.into_iter().filter(|(is, _)| *is).map(|(_, words)| words.to_owned()).collect()
 }
 
 /// A short storm may lack a fault that was asked for. Its checks hold all the same, and the campaign has floors of its own.

@@ -152,6 +152,7 @@ impl Tally<'_> {
                     dir: ended.kept.then(|| format!("runs/{}", ended.run)),
                     label: ended.label.clone(),
                     reproduced: (0, 0),
+                    evidence: ended.evidence.clone(),
                     stalled: ended.figures.stalled,
                     muted: self.known.reason(&signature.id).map(str::to_owned),
                 }),

@@ -9,7 +9,7 @@ mod copy;
 use std::fmt;
 use std::str::FromStr;
 
-use squall_history::{Event, F, History, Invoke, Op, Operation, Outcome, Return, Value};
+use squall_history::{Event, F, History, Invoke, Operation, Outcome, Return, Value};
 
 /// A way to lie about what a system did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -186,7 +186,7 @@ fn retold(operations: &[Operation], instead: &[(usize, Value)]) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use squall_checker::{Budget, ModelKind, Verdict, judge};
-    use squall_history::{Format, Nanos, Process};
+    use squall_history::{Format, Nanos, Op, Process};
 
     use super::*;
 

@@ -167,6 +167,9 @@ pub struct Cause {
     pub label: String,
     /// How many repetitions of the first storm showed it again, and how many there were.
     pub reproduced: (u32, u32),
+    /// What stands behind it in the first storm, in words.
+    #[serde(default)]
+    pub evidence: Vec<String>,
     /// Seconds for which the harness was late in the first storm.
     pub stalled: f64,
     /// Why it is muted, where it is.
@@ -186,10 +189,11 @@ impl Cause {
         } else {
             format!("the harness was late for {:.2} s", self.stalled)
         };
-        match &self.muted {
-            Some(reason) => format!("{seen}, {host}, known: {reason}"),
-            None => format!("{seen}, {host}"),
-        }
+        let mut words = vec![seen];
+        words.extend(self.evidence.iter().cloned());
+        words.push(host);
+        words.extend(self.muted.iter().map(|reason| format!("known: {reason}")));
+        words.join(", ")
     }
 }
 
@@ -266,6 +270,7 @@ mod tests {
                 dir: Some("runs/storm-4".to_owned()),
                 label: "reference, register".to_owned(),
                 reproduced: (4, 5),
+                evidence: Vec::new(),
                 stalled: 0.0,
                 muted: None,
             }],
