@@ -255,9 +255,9 @@ fn shards_are_joined_into_one_campaign_that_says_what_is_missing() {
     let place = Place::new(&file);
     let results = place.dir.path().join("results");
     for shard in ["1/2", "2/2"] {
-        // Each alone has too few storms for the floor.
+        // Of half the storms half the floor is asked.
         let output = place.run(&["c.toml", "--seed", "9", "--shard", shard]);
-        assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         // Their names are the same where both are made within a second.
         let made = place.campaign().expect("a campaign");
         fs::rename(made, place.dir.path().join(shard.replace('/', "-of-"))).expect("moved");

@@ -126,6 +126,27 @@ pub(crate) struct CampaignFile {
     pub canaries: Canaries,
 }
 
+impl CampaignFile {
+    /// Makes it the campaign of one shard of so many, of less time or more than the file says.
+    ///
+    /// Floors are those of the whole file. Of less time, or of a part of its runs, a share of them can be asked.
+    pub(crate) fn part(&mut self, time: Option<Duration>, of: u64) {
+        let mut share = 1.0;
+        if let Some(time) = time {
+            if let Some(whole) = self.budget.time.filter(|whole| *whole > time) {
+                share *= time.as_secs_f64() / whole.as_secs_f64();
+            }
+            self.budget.time = Some(time);
+        }
+        if self.budget.runs.is_some() {
+            share /= of as f64;
+        }
+        let of_floor = |floor: &mut u64| *floor = (*floor as f64 * share).floor() as u64;
+        let Floors { runs, acknowledged, elections, faults } = &mut self.floors;
+        [runs, acknowledged, elections].into_iter().chain(faults.values_mut()).for_each(of_floor);
+    }
+}
+
 /// Reads a campaign's file.
 pub(crate) fn read(path: &Path) -> Result<CampaignFile, Failure> {
     parse(&path.display().to_string(), &text(path)?)
@@ -446,6 +467,24 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_part_of_a_campaign_a_part_of_the_floors_is_asked() {
+        let text = SMALL.replace("[[system]]", "[floors]\nruns = 80\n[[system]]");
+        let file = |time: Option<u64>, of: u64| {
+            let mut file = parse("c.toml", &text).expect("right");
+            file.budget = CampaignBudget { time: Some(Duration::from_secs(800)), runs: None };
+            file.part(time.map(Duration::from_secs), of);
+            (file.floors.runs, file.budget.time)
+        };
+        assert_eq!(file(None, 4), (80, Some(Duration::from_secs(800))));
+        assert_eq!(file(Some(100), 4), (10, Some(Duration::from_secs(100))));
+        assert_eq!(file(Some(8000), 1), (80, Some(Duration::from_secs(8000))));
+        let mut by_runs = parse("c.toml", &text).expect("right");
+        by_runs.budget = CampaignBudget { time: None, runs: Some(100) };
+        by_runs.part(None, 4);
+        assert_eq!(by_runs.floors.runs, 20);
+    }
 
     const SMALL: &str = r#"squall = 1
 name = "small"

@@ -38,7 +38,8 @@ pub(super) fn command(args: &MergeArgs) -> Result<ExitCode, Failure> {
     one_campaign(&shards).map_err(|error| {
         Failure::bad_input(error).hint("shards of one campaign have one file and one --seed")
     })?;
-    let file = file::parse("campaign.toml", &shards[0].text)?;
+    let mut file = file::parse("campaign.toml", &shards[0].text)?;
+    file.part(super::time(&shards[0].recorded.header)?, 1);
     let header = &shards[0].recorded.header;
     let product = Product::of(&file, header.seed, header.bug.as_deref())?;
     let missing = missing(&shards);

@@ -13,6 +13,7 @@ mod tally;
 mod width;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use squall_report::campaign as pages;
@@ -85,9 +86,8 @@ fn finish(
 fn begin(args: &CampaignArgs) -> Result<(PathBuf, CampaignFile, Recorded), Failure> {
     let (name, text) = text(args)?;
     let mut file = file::parse(&name, &text)?;
-    if let Some(time) = args.time {
-        file.budget.time = Some(time);
-    }
+    let shard = shard(args.shard.as_deref())?;
+    file.part(args.time, shard.1);
     if let Some(bug) = &args.bug {
         spec::known_bug(bug)?;
     }
@@ -96,7 +96,7 @@ fn begin(args: &CampaignArgs) -> Result<(PathBuf, CampaignFile, Recorded), Failu
         squall: Header::FORMAT.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed,
-        shard: shard(args.shard.as_deref())?,
+        shard,
         time: args.time.map(squall_history::schedule::duration::print),
         bug: args.bug.clone(),
     };
@@ -147,13 +147,17 @@ fn resume(dir: &Path) -> Result<(PathBuf, CampaignFile, Recorded), Failure> {
         .with_context(|| format!("{} is not a campaign that can go on", dir.display()))
         .map_err(Failure::bad_input)?;
     let mut file = file::read(&dir.join("campaign.toml"))?;
-    if let Some(time) = &recorded.header.time {
-        let time = squall_history::schedule::duration::parse(time);
-        file.budget.time = Some(time.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?);
-    }
+    file.part(time(&recorded.header)?, recorded.header.shard.1);
     let dir =
         dir.canonicalize().context("failed to find the campaign").map_err(Failure::harness)?;
     Ok((dir, file, recorded))
+}
+
+/// Returns the time that was asked for instead of the file's.
+fn time(header: &Header) -> Result<Option<Duration>, Failure> {
+    let parse = |text: &String| squall_history::schedule::duration::parse(text);
+    let time = header.time.as_ref().map(parse).transpose();
+    time.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))
 }
 
 /// Reads `3/16`.

@@ -5,6 +5,7 @@
 
 mod candidate;
 mod fewer;
+mod logical;
 mod sequential;
 
 use std::cell::{Cell, RefCell};
@@ -143,7 +144,42 @@ impl Bench {
         self.check()?;
         eprintln!("squall: how often does the shrunk run come again?");
         let after = self.rate(&best, confirm)?;
+        let (best, after) = self.logical(best, after, confirm)?;
         Ok(Smallest { start: faults, candidate: best, before, after })
+    }
+
+    /// Puts reasons in place of times, as far as the violation still shows, and keeps them if it then comes again as often.
+    fn logical(
+        &self,
+        timed: Candidate,
+        before: (u32, u32),
+        confirm: u32,
+    ) -> Result<(Candidate, (u32, u32)), Failure> {
+        let mut best = timed.clone();
+        for n in 0..timed.plan.len() {
+            let elections = RunDir::open(&self.dir.join("best"))
+                .map_err(anyhow::Error::from)
+                .and_then(|run| logical::elections(&run))
+                .unwrap_or_default();
+            for fault in logical::reasons(&timed.plan, n, &elections) {
+                let mut candidate = best.clone();
+                candidate.plan[n] = fault;
+                if self.shows(&candidate) {
+                    best = candidate;
+                    break;
+                }
+            }
+        }
+        self.check()?;
+        if best == timed {
+            return Ok((timed, before));
+        }
+        let after = self.rate(&best, confirm)?;
+        let kept = after.0 >= before.0;
+        let (hits, of) = after;
+        let said = if kept { "kept" } else { "not kept: times come again more often" };
+        eprintln!("squall: with reasons instead of times: {hits} of {of}, {said}");
+        Ok(if kept { (best, after) } else { (timed, before) })
     }
 
     fn fewer_faults(&self, best: &mut Candidate) {
