@@ -10,6 +10,7 @@ use squall_checker::{
 };
 use squall_history::schedule::{self, Timeline};
 use squall_history::{Claim, Format, History, Manifest, RunDir, State, formats, trace};
+use squall_report::Recorded;
 
 use crate::cli::{CheckArgs, JudgingArgs};
 use crate::disk;
@@ -74,7 +75,12 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));
     rows.retain(|row| manifest.claims.contains(&row.claim));
 
-    let verdict = RunVerdict::of(rows, warnings);
+    let mut verdict = RunVerdict::of(rows, warnings);
+    if verdict.verdict == Verdict::Invalid
+        && let Ok(recorded) = Recorded::read(run)
+    {
+        verdict.story = squall_report::story(&recorded, &verdict);
+    }
     let json = serde_json::to_vec_pretty(&verdict).expect("a verdict is plain data");
     run.write_whole(&run.verdict(), &json)?;
     Ok(verdict)

@@ -1,7 +1,7 @@
 //! `squall show` and `squall log`: a run in the terminal, its story first, and everything around one moment.
 
 use anyhow::Context;
-use squall_checker::{RunVerdict, Source};
+use squall_checker::RunVerdict;
 use squall_history::{Manifest, Nanos, RunDir, State};
 use squall_report::{Recorded, Sentence, Window, merged, story};
 
@@ -33,11 +33,7 @@ fn text(run: &RunDir, manifest: &Manifest, verdict: &RunVerdict, story: &[Senten
         lines.push(String::new());
     }
     lines.extend(story.iter().map(|sentence| {
-        let how = match sentence.source {
-            Source::Observed => "observed",
-            Source::Reported => "reported",
-            Source::Inferred => "inferred",
-        };
+        let how = sentence.source.name();
         let places = match sentence.places.as_slice() {
             [] => String::new(),
             [only] => only.clone(),

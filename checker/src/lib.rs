@@ -22,5 +22,5 @@ pub use linearizable::{
 };
 pub use model::{Call, Model, ModelKind, UnknownModel};
 pub use signature::Signature;
-pub use verdict::{Evidence, Row, RunVerdict, Source, Verdict};
+pub use verdict::{Evidence, Row, RunVerdict, Sentence, Source, Verdict};
 pub use verify::{Flaw, Replayed, refute, verify, verify_model};

@@ -46,6 +46,17 @@ pub enum Source {
     Inferred,
 }
 
+impl Source {
+    /// Returns the word of files and terminals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Observed => "observed",
+            Source::Reported => "reported",
+            Source::Inferred => "inferred",
+        }
+    }
+}
+
 /// One line that a verdict rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -120,6 +131,20 @@ pub struct RunVerdict {
     /// Warnings about the input: a torn last line, a stalled host.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Why it is invalid, told as a story.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub story: Vec<Sentence>,
+}
+
+/// One sentence of a story, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// The sentence.
+    pub text: String,
+    /// How it is known.
+    pub source: Source,
+    /// File and line of each thing that it was derived from.
+    pub places: Vec<String>,
 }
 
 impl RunVerdict {
@@ -131,7 +156,8 @@ impl RunVerdict {
         rows.sort_by_key(|row| (row.claim, row.key.clone()));
         let worst = rows.iter().map(|row| row.verdict).max().unwrap_or(Verdict::Unknown);
         let verdict = if worst == Verdict::NotJudged { Verdict::Unknown } else { worst };
-        RunVerdict { squall: RunVerdict::FORMAT.to_owned(), verdict, rows, warnings }
+        let squall = RunVerdict::FORMAT.to_owned();
+        RunVerdict { squall, verdict, rows, warnings, story: Vec::new() }
     }
 
     /// Returns the row whose contradiction was complete first, by the times of its evidence; for display, since a later

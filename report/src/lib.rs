@@ -20,5 +20,6 @@ pub use junit::junit;
 pub use merged::{Moment, Window, merged};
 pub use page::page;
 pub use recorded::{Recorded, ReportError, write};
-pub use story::{Sentence, story};
+pub use squall_checker::Sentence;
+pub use story::story;
 pub use summary::{Colour, headline, summary};

@@ -1,12 +1,12 @@
 //! `report.html`: one self-contained file, the verdict first.
 
 use askama::Template;
-use squall_checker::{Row, RunVerdict, Source, Verdict};
+use squall_checker::{Row, RunVerdict, Sentence, Verdict};
 use squall_history::schedule::{FaultOutcome, Timeline};
 
 use crate::bands;
 use crate::recorded::Recorded;
-use crate::story::{Sentence, story};
+use crate::story::story;
 use crate::svg::TimeAxis;
 use crate::{figures, lanes, summary, timeline};
 
@@ -42,11 +42,7 @@ struct SentenceView {
 }
 
 fn sentence(sentence: Sentence) -> SentenceView {
-    let how = match sentence.source {
-        Source::Observed => "observed",
-        Source::Reported => "reported",
-        Source::Inferred => "inferred",
-    };
+    let how = sentence.source.name();
     SentenceView { how, text: sentence.text, places: sentence.places.join(", ") }
 }
 

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-use squall_checker::{Row, RunVerdict, Source, Verdict};
+use squall_checker::{Row, RunVerdict, Sentence, Source, Verdict};
 use squall_history::{Claim, Nanos};
 
 use crate::lanes::Stretch;
@@ -19,17 +18,6 @@ const EVIDENCE: usize = 4;
 const LONGEST: usize = 200;
 /// How many other broken properties it names.
 const OTHERS: usize = 6;
-
-/// One sentence, and what it rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sentence {
-    /// The sentence.
-    pub text: String,
-    /// How it is known.
-    pub source: Source,
-    /// File and line of each thing that it was derived from.
-    pub places: Vec<String>,
-}
 
 /// Tells why a run is invalid; nothing where it is not.
 pub fn story(recorded: &Recorded, verdict: &RunVerdict) -> Vec<Sentence> {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use squall_checker::{Row, RunVerdict, Verdict};
+use squall_checker::{Row, RunVerdict, Sentence, Verdict};
 use squall_history::Claim;
 
 use crate::timeline::cut;
 
 /// How many evidence lines an invalid row shows in the terminal; the report has them all.
 const EVIDENCE: usize = 6;
+/// How many sentences of the story the terminal shows.
+const SENTENCES: usize = 10;
 /// The longest sentence in the terminal: a list that was read may have thousands of elements.
 const LONGEST: usize = 240;
 
@@ -30,6 +32,10 @@ pub fn summary(verdict: &RunVerdict, colour: Colour) -> String {
     let loud = |row: &&Row| matches!(row.verdict, Verdict::Invalid | Verdict::Unknown);
     for row in verdict.rows.iter().filter(loud) {
         write_row(&mut text, row, colour);
+        // The story tells it in order.
+        if !verdict.story.is_empty() {
+            continue;
+        }
         for evidence in row.evidence.iter().take(EVIDENCE) {
             let place = match evidence.line {
                 0 => evidence.file.clone(),
@@ -57,7 +63,19 @@ pub fn summary(verdict: &RunVerdict, colour: Colour) -> String {
             silent.iter().for_each(|row| write_row(&mut text, row, colour));
         }
     }
+    write_story(&mut text, &verdict.story);
     text
+}
+
+fn write_story(text: &mut String, story: &[Sentence]) {
+    for sentence in story.iter().take(SENTENCES) {
+        let place = sentence.places.first().map_or("", String::as_str);
+        let told = cut(&sentence.text, LONGEST);
+        let _ = writeln!(text, "  {:<8} {told}   {place}", sentence.source.name());
+    }
+    if story.len() > SENTENCES {
+        let _ = writeln!(text, "  … and {} more sentences in the report", story.len() - SENTENCES);
+    }
 }
 
 fn write_row(text: &mut String, row: &Row, colour: Colour) {
@@ -150,6 +168,29 @@ mod tests {
         assert!(lines[1].starts_with("invalid  election-safety"), "{text}");
         assert!(lines[2].starts_with("valid    linearizable"), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_story_takes_the_place_of_the_evidence_in_ten_lines() {
+        let mut verdict = verdict();
+        let evidence = squall_checker::Evidence {
+            text: "a line".to_owned(),
+            file: "trace/n1.0.jsonl".to_owned(),
+            line: 3,
+            time: None,
+            source: squall_checker::Source::Reported,
+        };
+        verdict.rows[1].evidence.push(evidence);
+        let sentence = Sentence {
+            text: "n1 led".to_owned(),
+            source: squall_checker::Source::Observed,
+            places: vec!["trace/n1.0.jsonl:3".to_owned(), "x:1".to_owned()],
+        };
+        verdict.story = vec![sentence; 12];
+        let text = summary(&verdict, Colour::Plain);
+        assert_eq!(text.matches("  observed n1 led   trace/n1.0.jsonl:3\n").count(), 10, "{text}");
+        assert!(text.ends_with("… and 2 more sentences in the report\n"), "{text}");
+        assert!(!text.contains("a line"), "{text}");
     }
 
     #[test]
