@@ -157,7 +157,7 @@ mod tests {
 
     fn agenda(budget: CampaignBudget, shard: (u64, u64), bugs: &[&str]) -> Agenda {
         let bugs = bugs.iter().map(|bug| (*bug).to_owned()).collect();
-        Agenda::new(budget, shard, &Canaries { bugs, tries: 2 }, 2)
+        Agenda::new(budget, shard, &Canaries { bugs, tries: 2, ..Canaries::default() }, 2)
     }
 
     fn runs(count: u64) -> CampaignBudget {

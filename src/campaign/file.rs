@@ -33,6 +33,9 @@ const FLAGS: [&str; 13] = [
     "value-range",
 ];
 
+/// A hard canary is run where the budget is so many times the median time to find it.
+const MEDIANS: u32 = 5;
+
 /// How runs are drawn from the product of the lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,6 +81,25 @@ pub(crate) struct Canaries {
     pub bugs: Vec<String>,
     /// How many storms each is given.
     pub tries: u32,
+    /// Bugs that take longer, with the median time in which storms like these find each.
+    pub hard: Vec<(String, Duration)>,
+    /// Those of them for which there is no time, in words.
+    pub left_out: Vec<String>,
+}
+
+impl Canaries {
+    /// Takes in the hard ones for which a budget is long enough: to miss one shall mean something.
+    fn within(&mut self, time: Option<Duration>) {
+        for (bug, median) in std::mem::take(&mut self.hard) {
+            let needed = median * MEDIANS;
+            if time.is_none_or(|time| time >= needed) {
+                self.bugs.push(bug);
+            } else {
+                let needed = duration::print(needed);
+                self.left_out.push(format!("the canary {bug}: it takes a budget of {needed}"));
+            }
+        }
+    }
 }
 
 /// One choice of an axis.
@@ -131,6 +153,7 @@ impl CampaignFile {
     ///
     /// Floors are those of the whole file. Of less time, or of a part of its runs, a share of them can be asked.
     pub(crate) fn part(&mut self, time: Option<Duration>, of: u64) {
+        self.canaries.within(time.or(self.budget.time));
         let mut share = 1.0;
         if let Some(time) = time {
             if let Some(whole) = self.budget.time.filter(|whole| *whole > time) {
@@ -235,6 +258,8 @@ struct RawTopology {
 struct RawCanaries {
     #[serde(default)]
     bugs: Vec<Spanned<String>>,
+    #[serde(default)]
+    hard: BTreeMap<Spanned<String>, Spanned<String>>,
     tries: Option<Spanned<u32>>,
 }
 
@@ -439,7 +464,8 @@ impl Reader<'_> {
 
     fn canaries(&self, raw: RawCanaries) -> Result<Canaries, Failure> {
         let known = || squall_raft_node::planted::all().iter().map(|bug| bug.name);
-        if let Some(name) = raw.bugs.iter().find(|name| known().all(|bug| bug != name.get_ref())) {
+        let mut named = raw.bugs.iter().chain(raw.hard.keys());
+        if let Some(name) = named.find(|name| known().all(|bug| bug != name.get_ref())) {
             return Err(self.unknown("bug", name, known()));
         }
         let tries = match raw.tries {
@@ -448,7 +474,17 @@ impl Reader<'_> {
             }
             tries => tries.map_or(4, Spanned::into_inner),
         };
-        Ok(Canaries { bugs: raw.bugs.into_iter().map(Spanned::into_inner).collect(), tries })
+        let hard = raw.hard.into_iter().map(|(bug, median)| {
+            let time = duration::parse(median.get_ref());
+            let time = time.map_err(|why| self.wrong(median.span(), why.to_string()))?;
+            Ok((bug.into_inner(), time))
+        });
+        Ok(Canaries {
+            bugs: raw.bugs.into_iter().map(Spanned::into_inner).collect(),
+            tries,
+            hard: hard.collect::<Result<_, Failure>>()?,
+            left_out: Vec::new(),
+        })
     }
 
     /// Settings are the reference's.
@@ -467,6 +503,26 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hard_canary_is_run_where_there_is_time_to_find_it() {
+        let text =
+            format!("{SMALL}[canaries]\nbugs = [\"no-dedup\"]\nhard = {{ figure8 = \"7s\" }}\n");
+        let bugs = |time: u64| {
+            let mut file = parse("c.toml", &text).expect("right");
+            file.budget.time = None;
+            file.part(Some(Duration::from_secs(time)), 1);
+            (file.canaries.bugs, file.canaries.left_out)
+        };
+        assert_eq!(bugs(35).0, ["no-dedup", "figure8"]);
+        let (bugs, left_out) = bugs(34);
+        assert_eq!(bugs, ["no-dedup"]);
+        assert_eq!(left_out, ["the canary figure8: it takes a budget of 35s"]);
+        let told = error(&format!("{SMALL}[canaries]\nhard = {{ figure8 = \"soon\" }}\n"));
+        assert!(told.contains("soon"), "{told}");
+        let told = error(&format!("{SMALL}[canaries]\nhard = {{ figure9 = \"7s\" }}\n"));
+        assert!(told.contains("figure9"), "{told}");
+    }
 
     #[test]
     fn of_a_part_of_a_campaign_a_part_of_the_floors_is_asked() {

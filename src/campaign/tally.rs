@@ -63,7 +63,7 @@ impl Tally<'_> {
                 .into_iter()
                 .map(|(label, counts)| (label.to_owned(), counts))
                 .collect(),
-            left_out: self.product.left_out.clone(),
+            left_out: [&self.product.left_out[..], &self.file.canaries.left_out].concat(),
             notes,
             verdict: String::new(),
             reasons: Vec::new(),
