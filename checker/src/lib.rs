@@ -7,6 +7,7 @@ mod budget;
 pub mod generate;
 mod linearizable;
 mod model;
+pub mod online;
 pub mod raft;
 mod signature;
 pub mod stats;
