@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 pub struct Budget {
     /// How long the check may take; `None` is for ever.
     pub deadline: Option<Duration>,
-    /// How many bytes the check may hold beside the history itself; `None` is no limit.
+    /// How many bytes the check may hold beside the history itself; `None` is no limit. What an engine will hold is
+    /// reckoned before it begins, and what a search holds before its tables grow, so that no more than some 64 KiB, for
+    /// what is small and not counted, are ever held beyond it.
     pub memory: Option<u64>,
 }
 
@@ -63,6 +65,18 @@ impl Meter {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Fails when the time is up; looks at the clock at every few thousandth step of a long walk.
+    pub(crate) fn pace(&self, step: u32) -> Result<(), Exhausted> {
+        if step.is_multiple_of(4096) { self.poll() } else { Ok(()) }
+    }
+
+    /// Opens an account that holds so many bytes.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<Account<'_>, Exhausted> {
+        let mut account = self.account();
+        account.hold(bytes)?;
+        Ok(account)
     }
 
     /// Returns how long the check has run.

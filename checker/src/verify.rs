@@ -165,8 +165,7 @@ impl<'a, M: Model> Replay<'a, M> {
 
     /// Shows that a core follows from the history and has no order. False if it has too many to try.
     fn refute(&self, reals: &[Real<'_>], core: &Core) -> Result<bool, String> {
-        let kept: BTreeMap<usize, &CoreOperation> =
-            core.operations.iter().map(|op| (op.index, op)).collect();
+        let kept: BTreeSet<usize> = core.operations.iter().map(|op| op.index).collect();
         if kept.len() < core.operations.len() {
             return Err("an operation stands twice in the core".to_owned());
         }
@@ -181,13 +180,38 @@ impl<'a, M: Model> Replay<'a, M> {
                 return Err(format!("{} is more constrained than it was", op.operation.op));
             }
         }
-        let out: Vec<&Real<'_>> =
-            reals.iter().filter(|real| !kept.contains_key(&real.index)).collect();
-        // What began when the core had ended may go, as every prefix of a linearizable history is one.
-        let horizon = core.operations.iter().filter_map(|op| op.returned).max().unwrap_or(0);
-        let out: Vec<&Real<'_>> = out.into_iter().filter(|real| real.invoked < horizon).collect();
-        self.may_be_left_out(&out, &core.operations, horizon)?;
-        let mut operations: Vec<Operation> = core.operations.iter().map(relaxed).collect();
+        let ends: BTreeSet<u32> = core.operations.iter().filter_map(|op| op.returned).collect();
+        let mut flaw = None;
+        for horizon in ends.into_iter().rev() {
+            match self.refute_until(horizon, reals, &core.operations) {
+                Ok(tried) => return Ok(tried),
+                Err(why) => drop(flaw.get_or_insert(why)),
+            }
+        }
+        Err(flaw.unwrap_or_else(|| "the core has an order".to_owned()))
+    }
+
+    /// Shows that a core is impossible already at a moment, as every prefix of a linearizable history is one: what began
+    /// later may go, and what returned later need not have happened.
+    fn refute_until(
+        &self,
+        horizon: u32,
+        reals: &[Real<'_>],
+        core: &[CoreOperation],
+    ) -> Result<bool, String> {
+        let kept: BTreeSet<usize> = core.iter().map(|op| op.index).collect();
+        let core: Vec<CoreOperation> = core
+            .iter()
+            .filter(|op| op.invoked < horizon)
+            .map(|op| CoreOperation {
+                returned: op.returned.filter(|returned| *returned <= horizon),
+                ..op.clone()
+            })
+            .collect();
+        let out = reals.iter().filter(|real| !kept.contains(&real.index));
+        let out: Vec<&Real<'_>> = out.filter(|real| real.invoked < horizon).collect();
+        self.may_be_left_out(&out, &core, horizon)?;
+        let mut operations: Vec<Operation> = core.iter().map(relaxed).collect();
         if self.has_elements() {
             project(&mut operations, &out);
         }
@@ -433,21 +457,24 @@ fn overwritten(out: &mut Vec<&Real<'_>>, core: &[CoreOperation], horizon: u32) {
     let needs: Vec<(Deed, &CoreOperation)> =
         core.iter().map(|op| (deed(&relaxed(op)), op)).collect();
     let definite = |returned: Option<u32>| returned.filter(|returned| *returned <= horizon);
+    // The first definite return among the changes that began at each place or behind it; they stand in that order.
+    let mut soonest = vec![u32::MAX; out.len() + 1];
+    for (n, real) in out.iter().enumerate().rev() {
+        let changes = deed(real.operation).leaves.is_some();
+        let returned = definite(real.returned).filter(|_| changes);
+        soonest[n] = soonest[n + 1].min(returned.unwrap_or(u32::MAX));
+    }
     let mut gone = 0;
     while gone < out.len() {
         let real = out[gone];
         let Some(left) = deed(real.operation).leaves else { return };
-        let ended = definite(real.returned);
-        let behind = |invoked: u32| ended.is_some_and(|ended| invoked > ended);
-        let later_out = out[gone + 1..]
-            .iter()
-            .filter(|other| behind(other.invoked) && deed(other.operation).leaves.is_some())
-            .filter_map(|other| definite(other.returned));
+        let ended = definite(real.returned).unwrap_or(u32::MAX);
+        let later_out = soonest[out.partition_point(|other| other.invoked <= ended)];
         let later_core = needs
             .iter()
-            .filter(|(deed, op)| deed.leaves.is_some() && behind(op.invoked))
+            .filter(|(deed, op)| deed.leaves.is_some() && op.invoked > ended)
             .filter_map(|(_, op)| op.returned);
-        let over = later_out.chain(later_core).min().unwrap_or(u32::MAX);
+        let over = later_core.chain([later_out]).min().unwrap_or(u32::MAX);
         let safe = needs.iter().all(|(deed, op)| {
             let could_need = deed.needs.as_ref() == Some(&left)
                 || deed.refuses.as_ref().is_some_and(|refused| *refused != left);
@@ -525,11 +552,14 @@ fn element_may_go(operation: &Operation, core: &[CoreOperation]) -> bool {
     }
 }
 
-/// Takes out of reads the elements whose operations have gone.
+/// Takes out of reads the elements whose operations have gone. One that nobody put in has no such operations: a read
+/// that saw it is wrong whoever else looked for it.
 fn project(core: &mut [Operation], out: &[&Real<'_>]) {
     let stay: BTreeSet<Value> = core.iter().filter_map(about).cloned().collect();
+    let puts = |f: &F| matches!(f, F::Append | F::Enqueue | F::Push | F::Add);
     let gone: BTreeSet<Value> = out
         .iter()
+        .filter(|real| puts(&real.operation.op.f))
         .filter_map(|real| about(real.operation))
         .filter(|element| !stay.contains(element))
         .cloned()

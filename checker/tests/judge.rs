@@ -224,11 +224,52 @@ fn an_element_that_was_appended_twice_is_left_out_of_a_core_as_a_whole_or_not_at
         "1 ok read [2]",
         "3 ok append 1",
     ];
-    let (history, model) = (history(&lines), ModelKind::ListAppend);
+    refuted(ModelKind::ListAppend, &lines);
+    assert_eq!(judged(ModelKind::ListAppend, &lines).engine, "list order");
+}
+
+/// Judges, and has the proof of the violation replayed.
+fn refuted(model: ModelKind, lines: &[&str]) {
+    let history = history(lines);
     let judgement = judge(&history, model, &Reading::default(), &Budget::unlimited());
     assert_eq!(judgement.verdict, Verdict::Invalid);
-    assert_eq!(judgement.engine, "list order");
     assert_eq!(verify(&history, model, &judgement).map(|replayed| replayed.cores), Ok(1));
+}
+
+#[test]
+fn a_dequeue_in_doubt_that_began_when_it_was_too_late_needs_no_place_in_a_core() {
+    let lines = [
+        "1 invoke dequeue",
+        "2 invoke enqueue 2",
+        "3 invoke enqueue 3",
+        "2 ok enqueue 2",
+        "2 invoke enqueue 5",
+        "1 ok dequeue 5",
+        "5 invoke dequeue",
+        "3 ok enqueue 3",
+        "6 invoke dequeue",
+        "6 info dequeue",
+        "5 ok dequeue 3",
+        "2 ok enqueue 5",
+    ];
+    refuted(ModelKind::FifoQueue, &lines);
+}
+
+#[test]
+fn a_read_of_what_nobody_had_added_is_refuted_though_somebody_had_looked_for_it() {
+    let lines = [
+        "0 invoke contains 0",
+        "0 ok contains false",
+        "0 invoke read",
+        "0 ok read [0]",
+        "0 invoke add 0",
+        "0 ok add 0",
+        "0 invoke add 0",
+        "0 ok add 0",
+        "0 invoke read",
+        "0 ok read [0]",
+    ];
+    refuted(ModelKind::Set, &lines);
 }
 
 #[test]

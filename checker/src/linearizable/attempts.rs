@@ -28,6 +28,9 @@ struct Pair {
 /// Overrules what was found for keys on which attempts at one request contradict each other.
 ///
 /// For a model of the user's only the model knows which part of a result counts, so a yes becomes unknown.
+///
+/// The survey has made room for what is known of each request. It is one walk, and the verdict hangs on it: it is not
+/// cut short when the time is up.
 pub(super) fn overrule(history: &History, rules: Rules, by_key: bool, keys: &mut [KeyJudgement]) {
     let mut pairs = pairs(history, rules, by_key);
     if pairs.is_empty() {

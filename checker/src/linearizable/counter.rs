@@ -47,6 +47,7 @@ impl<'a> Counter<'a> {
         let mut by = None;
         let mut counter = Counter { question, increments: Vec::new(), reads: Vec::new() };
         for n in 0..question.entries.len() as u32 {
+            question.meter.pace(n).ok()?;
             let operation = question.operation(n);
             match &operation.op.f {
                 F::Increment | F::Add => {
@@ -89,7 +90,9 @@ impl<'a> Counter<'a> {
     /// it returned by then.
     fn order(&self) -> Option<Vec<u32>> {
         let mut taker = Taker::new(self);
-        for group in self.groups() {
+        for (k, group) in (0..).zip(self.groups()) {
+            // Out of time, the search is asked, which says so.
+            self.question.meter.pace(k).ok()?;
             let (start, end) = if group.first_return < group.last_invoke {
                 (group.first_return - 1, group.last_invoke)
             } else {

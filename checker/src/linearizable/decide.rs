@@ -15,12 +15,22 @@ use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
 use super::space::{Classes, Interned, Space};
 use super::{counter, list_append, lock, product, queue, set, story};
-use crate::budget::Meter;
+use crate::budget::{Account, Exhausted, Meter};
 use crate::model::{Seeded, keys_of};
 use crate::{Call, Model, ModelKind, Verdict};
 
 /// The search that knows registers.
 const REGISTER_SEARCH: &str = "register search";
+
+/// What the general search holds for an entry beside its own tables: its class, and a call of each.
+const BYTES_PER_CLASS: u64 = 160;
+
+/// What the search that knows registers holds for an entry and for a value, beside its own tables.
+const BYTES_PER_ACT: u64 = 128;
+const BYTES_PER_VALUE: u64 = 64;
+
+/// What a trial holds for an operation: a copy of it, and what the elements of a list or a queue are looked up by.
+const BYTES_PER_TRIAL: u64 = 2 * size_of::<Operation>() as u64 + 192;
 
 /// Which engines and relaxations are proved for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +69,11 @@ impl<'a> Question<'a> {
         let operations = self.operations;
         self.entries.iter().map(move |entry| &operations[entry.op as usize])
     }
+
+    /// Stops an engine on its long walk when the time is up.
+    pub(crate) fn pace(&self, step: u32) -> Result<(), Answer> {
+        self.meter.pace(step).map_err(Answer::stopped)
+    }
 }
 
 /// What an engine says.
@@ -82,6 +97,11 @@ impl Answer {
         members.dedup();
         let whole = |n: &u32| Relaxed::whole(question.entries[*n as usize]);
         Answer::Impossible(members.iter().map(whole).collect())
+    }
+
+    /// Says that the budget was used up before anything was ordered.
+    pub(crate) fn stopped(why: Exhausted) -> Answer {
+        Answer::Stopped(Stopped { why, deepest: 0 })
     }
 
     /// Says what a search found.
@@ -130,7 +150,12 @@ pub(crate) fn decide<M: Model>(model: &M, question: &Question<'_>) -> Decided {
         Answer::Order(order) => {
             Finding::Linearizable(order.iter().map(|n| entries[*n as usize].op).collect())
         }
-        Answer::Impossible(members) => Finding::Impossible(explain(model, question, members)),
+        Answer::Impossible(members) => match explain(model, question, members) {
+            Ok(core) => Finding::Impossible(core),
+            Err(why) => {
+                Finding::Unknown(format!("{why}, which leaves no room to tell what is wrong"))
+            }
+        },
         Answer::Stopped(stopped) => Finding::Unknown(how_far(entries, stopped)),
         Answer::Unsure => Finding::Unknown("no engine could decide".to_owned()),
     };
@@ -142,7 +167,13 @@ pub(crate) fn decide<M: Model>(model: &M, question: &Question<'_>) -> Decided {
 /// What a polynomial engine calls impossible is asked of the search as well, for those few operations alone: a false
 /// alarm would take two mistakes.
 fn settle<M: Model>(model: &M, question: &Question<'_>) -> Settled {
-    let Settled { engine, mut answer, states } = polynomial(question);
+    let Settled { engine, mut answer, states } = match room(question) {
+        Ok(_room) => polynomial(question),
+        Err(why) => {
+            let answer = Answer::stopped(why);
+            return Settled { engine: "none", answer, states: 0 };
+        }
+    };
     if let Answer::Impossible(members) = &mut answer {
         close(model, question, members);
     }
@@ -174,6 +205,25 @@ fn close<M: Model>(model: &M, question: &Question<'_>, members: &mut Vec<Relaxed
         .filter(|entry| element(operation(**entry)).is_some_and(|found| about.contains(found)));
     members.extend(missing.copied().map(Relaxed::whole));
     members.sort_unstable_by_key(|member| member.entry.inv);
+}
+
+/// Makes room for the engine that knows the model, if there is time and memory for it at all.
+fn room<'m>(question: &Question<'m>) -> Result<Account<'m>, Exhausted> {
+    question.meter.poll()?;
+    question.meter.reserve(question.entries.len() as u64 * bytes_per_entry(question.rules))
+}
+
+/// Returns the most bytes that the engine which knows a model holds for an entry, its order included; vectors that grow
+/// are there twice for a moment. `tests/memory.rs` measures it.
+fn bytes_per_entry(rules: Rules) -> u64 {
+    let Rules::Builtin(kind) = rules else { return 0 };
+    match kind {
+        ModelKind::Register | ModelKind::CasRegister | ModelKind::Kv => 192,
+        ModelKind::FifoQueue | ModelKind::UnorderedQueue => 320,
+        ModelKind::ListAppend | ModelKind::Set | ModelKind::MultiRegister => 256,
+        ModelKind::Counter | ModelKind::OwnerLock | ModelKind::Fencing => 160,
+        ModelKind::Stack | ModelKind::Mutex => 0,
+    }
 }
 
 /// Asks the engine that knows the model, if there is one.
@@ -224,11 +274,11 @@ fn as_register(question: &Question<'_>) -> Settled {
             &made
         }
     };
-    let answer = match zones::zones(question.entries, acts) {
+    let answer = match zones::zones(question.entries, acts, question.meter) {
         zones::Zones::Order(order) => Answer::Order(order),
         zones::Zones::Contradiction(members) => contradiction(question, members),
         zones::Zones::Unsure => {
-            let found = register::search::search(question.entries, acts, question.meter, PATIENCE);
+            let found = as_registers(question.entries, acts, question.meter, PATIENCE);
             let answer = match found {
                 None => return unsure(),
                 Some(Ok(Found::Nothing { .. })) => Answer::Impossible(shortest_prefix(question)),
@@ -240,17 +290,32 @@ fn as_register(question: &Question<'_>) -> Settled {
     Settled { engine: "register zones", answer, states: 0 }
 }
 
+/// Asks the search that knows registers, if there is room for it.
+fn as_registers(
+    entries: &[Entry],
+    acts: &register::Acts,
+    meter: &Meter,
+    patience: u64,
+) -> Option<Result<Found, Stopped>> {
+    let bytes = entries.len() as u64 * BYTES_PER_ACT + acts.values as u64 * BYTES_PER_VALUE;
+    let room = meter.poll().and_then(|()| meter.reserve(bytes));
+    match room {
+        Ok(_room) => register::search::search(entries, acts, meter, patience),
+        Err(why) => Some(Err(Stopped { why, deepest: 0 })),
+    }
+}
+
 /// Finds the shortest impossible prefix of an impossible register, by halves: every longer one is impossible as well.
 fn shortest_prefix(question: &Question<'_>) -> Vec<Relaxed> {
     let marks = marks(question.entries);
     let impossible = |mark: usize| {
         let cut = cut_after(question.entries, marks[mark]);
         let acts = register::Acts::new(question.operations, &cut, question.initial);
-        let found = register::search::search(&cut, &acts, question.meter, PATIENCE);
+        let found = as_registers(&cut, &acts, question.meter, PATIENCE);
         matches!(found, Some(Ok(Found::Nothing { .. })))
     };
     let (mut possible, mut last) = (0, marks.len().saturating_sub(1));
-    while possible < last {
+    while possible < last && question.meter.poll().is_ok() {
         let middle = possible.midpoint(last);
         if impossible(middle) {
             last = middle;
@@ -327,6 +392,11 @@ fn run<M: Model>(
     entries: &[Entry],
     meter: &Meter,
 ) -> (Result<Found, Stopped>, usize) {
+    let room = meter.poll().and_then(|()| meter.reserve(entries.len() as u64 * BYTES_PER_CLASS));
+    let _room = match room {
+        Ok(room) => room,
+        Err(why) => return (Err(Stopped { why, deepest: 0 }), 0),
+    };
     let classes = Classes::new(model, operations, entries);
     let mut space = Interned::new(model, classes.calls);
     let found = search(entries, &classes.of, &mut space, meter);
@@ -357,7 +427,7 @@ pub(crate) fn second_opinions<M: Model>(
         for (name, patience) in
             [("patient register search", 1 << 40), ("impatient register search", 1)]
         {
-            let found = register::search::search(entries, &acts, question.meter, patience);
+            let found = as_registers(entries, &acts, question.meter, patience);
             opinions.extend(found.map(|found| (name, said(found))));
         }
     }
@@ -391,6 +461,9 @@ impl<'a, M: Model> Trials<'a, M> {
     /// Returns whether they are. Out of budget, it says no.
     fn impossible(&self, trial: &[Relaxed]) -> bool {
         let question = self.question;
+        let Ok(_room) = question.meter.reserve(trial.len() as u64 * BYTES_PER_TRIAL) else {
+            return false;
+        };
         let mut operations: Vec<Operation> =
             trial.iter().map(|relaxed| relaxed.operation(question.operations)).collect();
         if let Some(added) = &self.added {
@@ -400,7 +473,7 @@ impl<'a, M: Model> Trials<'a, M> {
             (0..).zip(trial).map(|(n, relaxed)| Entry { op: n, ..relaxed.entry }).collect();
         let by_register = self.register.then(|| {
             let acts = register::Acts::new(&operations, &entries, question.initial);
-            register::search::search(&entries, &acts, question.meter, PATIENCE)
+            as_registers(&entries, &acts, question.meter, PATIENCE)
         });
         let found = by_register
             .flatten()
@@ -410,7 +483,11 @@ impl<'a, M: Model> Trials<'a, M> {
 }
 
 /// Shrinks what is impossible, for as long as the budget allows, and tells it.
-fn explain<M: Model>(model: &M, question: &Question<'_>, start: Vec<Relaxed>) -> Core {
+fn explain<M: Model>(
+    model: &M,
+    question: &Question<'_>,
+    start: Vec<Relaxed>,
+) -> Result<Core, Exhausted> {
     let operations = question.operations;
     let trials = Trials::new(model, question);
     let mut relaxing = Relaxing {
@@ -421,7 +498,10 @@ fn explain<M: Model>(model: &M, question: &Question<'_>, start: Vec<Relaxed>) ->
         impossible: &mut |trial| trials.impossible(trial),
     };
     let small = relaxing.minimise(start);
-    story::tell(small.iter().map(|relaxed| CoreOperation::of(operations, *relaxed)).collect())
+    let _room =
+        question.meter.reserve(small.len() as u64 * 2 * size_of::<CoreOperation>() as u64)?;
+    let core = small.iter().map(|relaxed| CoreOperation::of(operations, *relaxed)).collect();
+    Ok(story::tell(core))
 }
 
 /// Returns the events of a part.

@@ -83,6 +83,7 @@ impl<'a> List<'a> {
         self.steps = vec![EMPTY; longest.len() + 1];
         let mut places = Places { values: Values::default(), place: Vec::new() };
         for (k, element) in (1..).zip(longest) {
+            question.pace(k)?;
             let number = places.number(element);
             let first = places.place[number];
             if first != NONE {
@@ -91,6 +92,7 @@ impl<'a> List<'a> {
             places.place[number] = k;
         }
         for n in 0..question.entries.len() as u32 {
+            question.pace(n)?;
             let operation = question.operation(n);
             if operation.op.f != F::Append {
                 continue;
@@ -132,6 +134,8 @@ impl<'a> List<'a> {
             else {
                 continue;
             };
+            // A whole read may be long.
+            self.question.pace(0)?;
             if longest[..list.len()] != *list {
                 return Err(self.incompatible(n));
             }
@@ -172,7 +176,8 @@ impl<'a> List<'a> {
         let mut order = Vec::with_capacity(entries.len());
         let mut last = NONE;
         let since = |last: u32| if last == NONE { 0 } else { entries[last as usize].inv };
-        for step in &self.steps {
+        for (k, step) in (0..).zip(&self.steps) {
+            self.question.pace(k)?;
             for (n, latest) in [(step.append, step.append), (step.first_return, step.last_invoke)] {
                 if n == NONE {
                     continue;

@@ -51,6 +51,7 @@ fn holds(question: &Question<'_>) -> Result<Vec<Hold>, Answer> {
     let mut holds: Vec<Hold> = Vec::new();
     let mut held: HashMap<Process, usize, FixedState> = HashMap::default();
     for n in 0..question.entries.len() as u32 {
+        question.pace(n)?;
         let operation = question.operation(n);
         let entry = question.entries[n as usize];
         // Owners that are named may do several things at once; observers and attempts at one request need a search.
@@ -88,6 +89,9 @@ pub(crate) fn fencing(question: &Question<'_>) -> Answer {
     let mut grants: Vec<(i64, u32)> = Vec::new();
     let mut others: Vec<u32> = Vec::new();
     for n in 0..question.entries.len() as u32 {
+        if let Err(stopped) = question.pace(n) {
+            return stopped;
+        }
         let operation = question.operation(n);
         if question.entries[n as usize].is_optional() {
             continue;

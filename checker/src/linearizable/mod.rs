@@ -39,7 +39,7 @@ pub use squall_history::{FailedCas, NilRead, Reading};
 
 use decide::{Decided, Question, Rules};
 use part::Part;
-use survey::Survey;
+use survey::{Refused, Survey};
 
 /// Judges a history against a built-in model.
 ///
@@ -89,10 +89,16 @@ fn with_rules<M: Model>(
     reading: &Reading,
     meter: &Meter,
 ) -> Judgement {
-    let Survey { coverage, parts, positions } = match Survey::of(history, model, rules, reading) {
+    let survey = match Survey::of(history, model, rules, reading, meter) {
         Ok(survey) => survey,
-        Err(misfit) => return Judgement::unknown(name, reading, misfit, meter),
+        Err(Refused::Misfit(why)) => return Judgement::unknown(name, reading, why, meter),
+        Err(Refused::Exhausted(why)) => {
+            let why =
+                format!("{why} before the {} operations were sorted", history.operations().len());
+            return Judgement::unknown(name, reading, why, meter);
+        }
     };
+    let Survey { coverage, parts, positions, account } = survey;
     let mut judgement = if coverage.acknowledged == 0 {
         let why = "nothing exercised: no operation was acknowledged".to_owned();
         Judgement { coverage, ..Judgement::unknown(name, reading, why, meter) }
@@ -104,6 +110,8 @@ fn with_rules<M: Model>(
     if positions {
         judgement.positions = positions::judge(history, model, rules, reading, &parts, meter);
     }
+    drop(account);
+    judgement.peak_bytes = meter.peak();
     judgement
 }
 

@@ -20,6 +20,9 @@ use crate::budget::Meter;
 use crate::{Call, Evidence, Model, Row, Verdict};
 use squall_history::Reading;
 
+/// What is held for an entry while positions are judged: where it stands, its two events, and its new times.
+const BYTES_PER_ENTRY: u64 = 320;
+
 /// Whether reported positions agree with real time and with the model.
 #[derive(Clone, Debug)]
 pub enum Positions {
@@ -97,10 +100,18 @@ pub(super) fn judge<M: Model>(
     if placed == 0 {
         return Positions::Absent;
     }
+    let all: usize = parts.iter().map(|part| part.entries.len()).sum();
+    let _room = match meter.poll().and_then(|()| meter.reserve(all as u64 * BYTES_PER_ENTRY)) {
+        Ok(room) => room,
+        Err(why) => return Positions::Unknown(why.to_string()),
+    };
     if let Some(found) = against_time(operations, parts, &place) {
         return found;
     }
     for part in parts {
+        if let Err(why) = meter.poll() {
+            return Positions::Unknown(why.to_string());
+        }
         if let Some(found) = against_model(operations, model, rules, reading, part, &place, meter) {
             return found;
         }

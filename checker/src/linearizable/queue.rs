@@ -100,6 +100,7 @@ impl<'a> Queue<'a> {
 
     fn dequeues(&mut self, values: &mut Values<'a>) -> Result<(), Answer> {
         for n in 0..self.question.entries.len() as u32 {
+            self.question.pace(n)?;
             let operation = self.question.operation(n);
             if !matches!(operation.op.f, F::Dequeue | F::Remove) {
                 continue;
@@ -133,6 +134,7 @@ impl<'a> Queue<'a> {
 
     fn enqueues(&mut self, values: &mut Values<'a>) -> Result<(), Answer> {
         for n in 0..self.question.entries.len() as u32 {
+            self.question.pace(n)?;
             let operation = self.question.operation(n);
             if !matches!(operation.op.f, F::Enqueue | F::Add) {
                 continue;
@@ -187,10 +189,12 @@ impl<'a> Queue<'a> {
         }
         let gaps = self.gaps()?;
         self.clamp(&gaps);
+        self.question.pace(0)?;
         let sequence = match discipline {
             Discipline::Fifo => self.sequence()?,
             Discipline::Bag => (0..self.elements.len() as u32).collect(),
         };
+        self.question.pace(0)?;
         self.emit(&sequence, &gaps, discipline).ok_or(Answer::Unsure)
     }
 
@@ -336,6 +340,7 @@ impl<'a> Queue<'a> {
             going_in.free(&done, |n| (n.enqueue_from, n.enqueue_until), elements, &mut freed);
             coming_out.free(&done, |n| (n.dequeue_from, n.dequeue_until), elements, &mut freed);
             let Some(next) = ready.pop() else { return Err(self.out_of_order()) };
+            self.question.pace(sequence.len() as u32)?;
             done[next as usize] = true;
             sequence.push(next);
         }

@@ -81,6 +81,7 @@ impl<'a> Set<'a> {
         let mut set = Set { question, elements: Vec::new(), number: Vec::new(), reads: Vec::new() };
         let mut values = Values::default();
         for n in 0..question.entries.len() as u32 {
+            question.pace(n)?;
             let number = set.learn(n, &mut values)?;
             set.number.push(number);
         }
@@ -142,6 +143,8 @@ impl<'a> Set<'a> {
         let mut known = 0;
         let mut met: Vec<u32> = Vec::new();
         for k in 0..self.reads.len() {
+            // A whole read may be long.
+            question.pace(0)?;
             let read = self.reads[k];
             let list = items(question.operation(read));
             let mut old = 0;
@@ -207,6 +210,7 @@ impl<'a> Set<'a> {
             self.add(&mut schedule, n, floor)?;
         }
         for n in 0..self.number.len() as u32 {
+            self.question.pace(n)?;
             self.contains(&mut schedule, n)?;
         }
         Ok(schedule.order())
@@ -220,6 +224,7 @@ impl<'a> Set<'a> {
     }
 
     fn add(&self, schedule: &mut Schedule<'_>, number: u32, floor: Moment) -> Result<(), Answer> {
+        self.question.pace(number)?;
         let element = self.elements[number as usize];
         let absent = schedule.invoked(element.absent);
         schedule.put(element.add, floor.max(absent)).map_err(|chain| self.late(&chain))

@@ -11,26 +11,48 @@ use squall_history::{History, Operation, Process, Reading, Request};
 use super::decide::Rules;
 use super::judgement::Coverage;
 use super::part::{Cut, Part, Split, constrains};
+use crate::budget::{Account, Exhausted, Meter};
 use crate::{Model, ModelKind};
 
+/// What is held for each operation until the check ends, and while the survey lasts: its entry, what it does to a
+/// register, its value's number, its place in an order; vectors that grow are there twice for a moment.
+const BYTES_PER_OPERATION: u64 = 176;
+
+/// What is held for each operation where some carry requests: which attempts are one operation.
+const BYTES_PER_REQUEST: u64 = 232;
+
+/// Why a history was not surveyed.
+pub(crate) enum Refused {
+    /// The model cannot make sense of it.
+    Misfit(String),
+    /// The budget was used up.
+    Exhausted(Exhausted),
+}
+
 /// What is known of a history before any engine is asked.
-pub(crate) struct Survey {
+pub(crate) struct Survey<'m> {
     /// How much of it says anything.
     pub(crate) coverage: Coverage,
     /// Its parts, in the order of their keys.
     pub(crate) parts: Vec<Part>,
     /// Whether an operation carries a position.
     pub(crate) positions: bool,
+    /// The bytes that all this takes.
+    pub(crate) account: Account<'m>,
 }
 
-impl Survey {
+impl<'m> Survey<'m> {
     /// Walks over a history; fails with the first operation that matters and that the model cannot make sense of.
     pub(crate) fn of<M: Model>(
         history: &History,
         model: &M,
         rules: Rules,
         reading: &Reading,
-    ) -> Result<Survey, String> {
+        meter: &'m Meter,
+    ) -> Result<Survey<'m>, Refused> {
+        let mut bytes = history.operations().len() as u64 * BYTES_PER_OPERATION;
+        let mut account = meter.reserve(bytes)?;
+        let mut requests = false;
         let by_key = model.keys_are_independent();
         let registers = rules.may_be_registers().then_some(&reading.initial);
         let mut split = Split::new(history, Cut { reading, by_key, registers });
@@ -39,14 +61,20 @@ impl Survey {
         let mut askers = Askers::default();
         let mut positions = false;
         for (n, operation) in (0..).zip(history.operations()) {
+            meter.pace(n)?;
+            if operation.request.is_some() && !requests {
+                requests = true;
+                bytes += history.operations().len() as u64 * BYTES_PER_REQUEST;
+                account.hold(bytes)?;
+            }
             let matters = constrains(operation, reading);
             if let (true, Rules::Builtin(kind)) = (matters, rules)
                 && let Some(why) = kind.misunderstands(operation)
             {
-                return Err(format!("line {}: {why}", operation.invoke_line));
+                return Err(Refused::Misfit(format!("line {}: {why}", operation.invoke_line)));
             }
             if matters && model.knows_processes() {
-                askers.one_process(operation)?;
+                askers.one_process(operation).map_err(Refused::Misfit)?;
             }
             coverage.count(operation, matters);
             positions |= operation.pos.is_some();
@@ -57,7 +85,13 @@ impl Survey {
         }
         coverage.concurrency = open.most();
         coverage.keys = if by_key { split.objects() } else { 1 };
-        Ok(Survey { coverage, parts: split.finish(), positions })
+        Ok(Survey { coverage, parts: split.finish(), positions, account })
+    }
+}
+
+impl From<Exhausted> for Refused {
+    fn from(why: Exhausted) -> Refused {
+        Refused::Exhausted(why)
     }
 }
 

@@ -20,6 +20,7 @@
 //! found; where one does not fit, another engine must decide.
 
 use super::{Act, Acts};
+use crate::budget::Meter;
 use crate::linearizable::part::Entry;
 
 /// No entry.
@@ -45,13 +46,17 @@ pub(crate) struct Member {
     pub(crate) blind: bool,
 }
 
-/// Decides a register by its zones.
-pub(crate) fn zones(entries: &[Entry], acts: &Acts) -> Zones {
+/// Decides a register by its zones. Out of time it is unsure, and the search, which is then asked, says so.
+pub(crate) fn zones(entries: &[Entry], acts: &Acts, meter: &Meter) -> Zones {
     let mut sorter = Sorter::new(entries, acts);
-    let blocks = match sorter.blocks() {
+    let in_time = || meter.poll().map_err(|_| Zones::Unsure);
+    let blocks = match in_time().and_then(|()| sorter.blocks()) {
         Ok(blocks) => blocks,
         Err(early) => return early,
     };
+    if let Err(late) = in_time() {
+        return late;
+    }
     let order = sorter.emit(&blocks);
     match fit(entries, acts, order) {
         Some(order) => Zones::Order(order),
