@@ -220,7 +220,11 @@ impl World {
                     Some(_) if rare => Value::Int(self.value()),
                     _ => self.objects[object].value.clone(),
                 };
-                op(F::Cas, Value::list([from, Value::Int(self.value())]))
+                let to = self.value();
+                // What a store holds can be appended to.
+                let text = || Value::text(format!("x{to}"));
+                let to = if model == ModelKind::Kv { text() } else { Value::Int(to) };
+                op(F::Cas, Value::list([from, to]))
             }
             ModelKind::CasRegister => op(F::Write, Value::Int(self.value())),
             ModelKind::Kv if read => op(F::Read, Value::Nil),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use squall_checker::adversary::examine;
-use squall_checker::{ModelKind, Verdict};
+use squall_checker::generate::{self, Shape};
+use squall_checker::{Budget, ModelKind, Reading, Verdict, judge, verify};
 
 /// How many small histories each model is tried on.
 const TRIES: u64 = 2_000;
@@ -31,6 +32,21 @@ fn agrees(model: ModelKind, engines: &[(&str, usize)]) {
         for verdict in [Verdict::Valid, Verdict::Invalid] {
             let said = verdicts.get(&((*engine).to_owned(), verdict.name())).copied().unwrap_or(0);
             assert!(said >= *least, "{model}: {engine} said {} only {said} times", verdict.name());
+        }
+    }
+}
+
+#[test]
+fn what_a_true_object_did_is_valid_for_every_model() {
+    for model in ModelKind::ALL {
+        for seed in 0..40 {
+            let (clients, values) = (1 + seed as usize % 4, [None, Some(3)][seed as usize % 2]);
+            let crashes = [0.0, 0.2][seed as usize / 2 % 2];
+            let shape = Shape { model, values, crashes, seed, ..Shape::register(30, clients) };
+            let history = generate::history(&shape);
+            let judgement = judge(&history, model, &Reading::default(), &Budget::unlimited());
+            assert_eq!(judgement.verdict, Verdict::Valid, "{model} seed {seed}");
+            assert_eq!(verify(&history, model, &judgement).map(|proof| proof.orders), Ok(1));
         }
     }
 }

@@ -273,6 +273,27 @@ fn a_read_of_what_nobody_had_added_is_refuted_though_somebody_had_looked_for_it(
 }
 
 #[test]
+fn no_write_leaves_a_core_for_the_sake_of_a_cas_that_changed_nothing() {
+    let lines = [
+        "0 invoke write 1",
+        "0 ok write 1",
+        "0 invoke write 2",
+        "0 info write 2",
+        "1 invoke cas [2,2]",
+        "1 ok cas [2,2]",
+        "1 invoke cas [2,1]",
+        "1 info cas [2,1]",
+        "2 invoke read",
+        "2 ok read 2",
+        "2 invoke read",
+        "2 ok read 1",
+        "2 invoke read",
+        "2 ok read 2",
+    ];
+    refuted(ModelKind::CasRegister, &lines);
+}
+
+#[test]
 fn an_unknown_model_is_answered_with_the_nearest() {
     let error = "fifoqueue".parse::<ModelKind>().unwrap_err();
     assert_eq!(error.nearest, ModelKind::FifoQueue);

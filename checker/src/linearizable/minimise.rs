@@ -216,6 +216,10 @@ impl<'a> Effect<'a> {
             }
             (_, Outcome::Fail { .. }) => nothing,
             (F::Write, _) => Effect { leaves: Some(&operation.op.value), ..nothing },
+            // A cas to what was there only observes, and goes like an observer: nothing may rest on it as on a change.
+            (F::Cas, _) if !blind && pair.is_some_and(|(from, to)| from == to) => {
+                Effect { needs: pair.map(|(from, _)| from), ..nothing }
+            }
             (F::Delete, _) => Effect { leaves: Some(&Value::Nil), ..nothing },
             (F::Cas, _) => Effect {
                 needs: pair.map(|(from, _)| from).filter(|_| !blind),
