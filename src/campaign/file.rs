@@ -476,7 +476,7 @@ impl Reader<'_> {
         };
         let hard = raw.hard.into_iter().map(|(bug, median)| {
             let time = duration::parse(median.get_ref());
-            let time = time.map_err(|why| self.wrong(median.span(), why.to_string()))?;
+            let time = time.map_err(|why| self.wrong(median.span(), why))?;
             Ok((bug.into_inner(), time))
         });
         Ok(Canaries {
