@@ -218,10 +218,10 @@ fn room<'m>(question: &Question<'m>) -> Result<Account<'m>, Exhausted> {
 fn bytes_per_entry(rules: Rules) -> u64 {
     let Rules::Builtin(kind) = rules else { return 0 };
     match kind {
-        ModelKind::Register | ModelKind::CasRegister | ModelKind::Kv => 192,
-        ModelKind::FifoQueue | ModelKind::UnorderedQueue => 320,
-        ModelKind::ListAppend | ModelKind::Set | ModelKind::MultiRegister => 256,
-        ModelKind::Counter | ModelKind::OwnerLock | ModelKind::Fencing => 160,
+        ModelKind::Register | ModelKind::CasRegister | ModelKind::Kv => 96,
+        ModelKind::FifoQueue | ModelKind::UnorderedQueue => 192,
+        ModelKind::ListAppend | ModelKind::Set | ModelKind::MultiRegister => 160,
+        ModelKind::Counter | ModelKind::OwnerLock | ModelKind::Fencing => 96,
         ModelKind::Stack | ModelKind::Mutex => 0,
     }
 }
@@ -397,7 +397,10 @@ fn run<M: Model>(
         Ok(room) => room,
         Err(why) => return (Err(Stopped { why, deepest: 0 }), 0),
     };
-    let classes = Classes::new(model, operations, entries);
+    let classes = match Classes::new(model, operations, entries, meter) {
+        Ok(classes) => classes,
+        Err(why) => return (Err(Stopped { why, deepest: 0 }), 0),
+    };
     let mut space = Interned::new(model, classes.calls);
     let found = search(entries, &classes.of, &mut space, meter);
     (found, space.states())

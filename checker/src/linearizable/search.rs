@@ -20,7 +20,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
 use super::part::Entry;
-use super::space::Space;
+use super::space::{Space, room};
 use super::timeline::{Mark, Mask, Timeline};
 use crate::budget::{Account, Exhausted, Meter};
 
@@ -397,13 +397,16 @@ impl<'a, S: Space, K: Mask> Search<'a, S, K> {
     /// table grows.
     fn count(&mut self) -> Result<(), Exhausted> {
         self.steps += 1;
-        let heavy = self.space.bytes() > self.weighed + (1 << 20);
+        let heavy = self.space.bytes() > self.weighed + (1 << 15);
         if heavy || self.steps.is_multiple_of(1024) {
             self.weighed = self.space.bytes();
             self.meter.poll()?;
             let bytes = self.bytes();
             self.account.hold(bytes)?;
-        } else if self.memo.len() == self.memo.capacity() {
+        } else if self.memo.len() == self.memo.capacity()
+            || self.levels.len() == self.levels.capacity()
+            || self.choices.capacity() - self.choices.len() < 64
+        {
             let bytes = self.bytes();
             self.account.hold(bytes)?;
         }
@@ -415,10 +418,10 @@ impl<'a, S: Space, K: Mask> Search<'a, S, K> {
         let buckets = self.memo.capacity() * 8 / 7 + 1;
         let memo = growing * buckets * (size_of::<Config<K>>() + 1)
             + self.memo.len() * self.done.heap_bytes();
-        let path = self.levels.capacity() * size_of::<Level>()
-            + self.choices.capacity() * size_of::<Choice>();
+        let path = room(self.levels.len(), self.levels.capacity(), size_of::<Level>())
+            + room(self.choices.len(), self.choices.capacity(), size_of::<Choice>());
         let optional = self.optional.ids.len() * (self.optional.classes.len() * 4 + 32);
         let timeline = self.entries.len() * (2 * size_of::<Mark>() + 3 * size_of::<u32>());
-        (memo + path + optional + timeline) as u64 + self.space.bytes()
+        (memo + optional + timeline) as u64 + path + self.space.bytes()
     }
 }

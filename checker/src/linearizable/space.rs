@@ -6,7 +6,14 @@ use foldhash::fast::FixedState;
 use squall_history::{Op, Operation, Outcome, Process};
 
 use super::part::Entry;
+use crate::budget::{Exhausted, Meter};
 use crate::{Call, Model};
+
+/// Returns how many bytes a table takes; one that is nearly full is about to be there twice, once as large again.
+pub(crate) fn room(len: usize, capacity: usize, each: usize) -> u64 {
+    let full = capacity > 0 && capacity - len < 64;
+    (capacity * each) as u64 * if full { 3 } else { 1 }
+}
 
 /// A transition system over small numbers.
 pub(crate) trait Space {
@@ -57,11 +64,16 @@ impl<'a> Classes<'a> {
         model: &M,
         operations: &'a [Operation],
         entries: &[Entry],
-    ) -> Classes<'a> {
+        meter: &Meter,
+    ) -> Result<Classes<'a>, Exhausted> {
         let mut ids: HashMap<(Option<Process>, &Op, &Outcome), u32, FixedState> =
             HashMap::default();
         let mut classes = Classes { of: Vec::with_capacity(entries.len()), calls: Vec::new() };
-        for entry in entries {
+        for (n, entry) in entries.iter().enumerate() {
+            // What a read returned may be long, and is hashed whole.
+            if n.is_multiple_of(32) {
+                meter.poll()?;
+            }
             let operation = &operations[entry.op as usize];
             let process = model.knows_processes().then_some(operation.process);
             let id =
@@ -71,7 +83,7 @@ impl<'a> Classes<'a> {
                 });
             classes.of.push(id);
         }
-        classes
+        Ok(classes)
     }
 }
 
@@ -143,9 +155,11 @@ impl<M: Model> Space for Interned<'_, M> {
     }
 
     fn bytes(&self) -> u64 {
-        let state = 2 * size_of::<M::State>() + 64;
-        let step = size_of::<((u32, u32), Steps)>() * 2;
-        (self.states.len() * state + self.steps.len() * step) as u64 + self.heap
+        let states = room(self.states.len(), self.states.capacity(), size_of::<M::State>());
+        let ids = room(self.ids.len(), self.ids.capacity(), size_of::<(M::State, u32)>() + 2);
+        let step = size_of::<((u32, u32), Steps)>() + 2;
+        let steps = room(self.steps.len(), self.steps.capacity(), step);
+        states + ids * 8 / 7 + steps * 8 / 7 + self.heap
     }
 
     fn states(&self) -> usize {

@@ -16,10 +16,14 @@ use crate::{Model, ModelKind};
 
 /// What is held for each operation until the check ends, and while the survey lasts: its entry, what it does to a
 /// register, its value's number, its place in an order; vectors that grow are there twice for a moment.
-const BYTES_PER_OPERATION: u64 = 176;
+const BYTES_PER_OPERATION: u64 = 112;
 
 /// What is held for each operation where some carry requests: which attempts are one operation.
 const BYTES_PER_REQUEST: u64 = 232;
+
+/// What is held for each key: its part, the numbers of its values, and its judgement. Room is made for so many at once.
+const BYTES_PER_KEY: u64 = 1024;
+const KEYS_AT_ONCE: usize = 32;
 
 /// Why a history was not surveyed.
 pub(crate) enum Refused {
@@ -53,6 +57,7 @@ impl<'m> Survey<'m> {
         let mut bytes = history.operations().len() as u64 * BYTES_PER_OPERATION;
         let mut account = meter.reserve(bytes)?;
         let mut requests = false;
+        let mut keys = 0;
         let by_key = model.keys_are_independent();
         let registers = rules.may_be_registers().then_some(&reading.initial);
         let mut split = Split::new(history, Cut { reading, by_key, registers });
@@ -82,6 +87,11 @@ impl<'m> Survey<'m> {
                 open.during(operation.invoked, returned);
             }
             split.take(n, operation, matters);
+            if split.objects() > keys {
+                keys += KEYS_AT_ONCE;
+                bytes += KEYS_AT_ONCE as u64 * BYTES_PER_KEY;
+                account.hold(bytes)?;
+            }
         }
         coverage.concurrency = open.most();
         coverage.keys = if by_key { split.objects() } else { 1 };

@@ -10,7 +10,7 @@ const NONE: u32 = u32::MAX;
 
 /// How far below the first whole number the table begins, and how far beyond four times as many numbers as there are it
 /// may reach.
-const SLACK: i64 = 512;
+const SLACK: i64 = 32;
 
 /// Numbers values from 0 in the order in which they are met.
 ///
