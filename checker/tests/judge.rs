@@ -294,6 +294,23 @@ fn no_write_leaves_a_core_for_the_sake_of_a_cas_that_changed_nothing() {
 }
 
 #[test]
+fn a_lock_may_have_been_released_by_the_first_attempt_at_a_request_that_others_made_later() {
+    let lines = [
+        "0 invoke acquire",
+        "0 ok acquire",
+        "0 invoke acquire",
+        r#"1 invoke release null ,"request":"1-5""#,
+        "0 ok acquire",
+        r#"1 fail release null ,"request":"1-5""#,
+        r#"0 invoke release null ,"request":"1-5""#,
+        r#"0 info release null ,"request":"1-5""#,
+    ];
+    let reading = Reading { failed_cas: FailedCas::Dropped, ..Reading::default() };
+    let judgement = judge(&history(&lines), ModelKind::OwnerLock, &reading, &Budget::unlimited());
+    assert_eq!(judgement.verdict, Verdict::Valid);
+}
+
+#[test]
 fn an_unknown_model_is_answered_with_the_nearest() {
     let error = "fifoqueue".parse::<ModelKind>().unwrap_err();
     assert_eq!(error.nearest, ModelKind::FifoQueue);

@@ -10,10 +10,10 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use squall_history::{F, Outcome, Process};
+use squall_history::{F, Operation, Outcome, Process};
 
 use super::decide::{Answer, Question};
-use super::part::NEVER;
+use super::part::{Entry, NEVER};
 
 /// No entry.
 const NONE: u32 = u32::MAX;
@@ -46,22 +46,29 @@ pub(crate) fn owner(question: &Question<'_>) -> Answer {
     Answer::Order(ends.filter(|n| *n != NONE).collect())
 }
 
+/// Fails for what need not wait for its process's last operation: owners that are named may do several things at once,
+/// and observers and attempts at one request need a search.
+fn alternates(operation: &Operation, entry: Entry) -> Result<(), Answer> {
+    let another = !operation.op.value.is_nil()
+        || operation.request.is_some()
+        || matches!(operation.outcome, Outcome::Fail { .. })
+        || (entry.is_optional() && matches!(operation.outcome, Outcome::Ok(_)));
+    if another { Err(Answer::Unsure) } else { Ok(()) }
+}
+
 /// Pairs the acquires and releases of each process.
 fn holds(question: &Question<'_>) -> Result<Vec<Hold>, Answer> {
     let mut holds: Vec<Hold> = Vec::new();
     let mut held: HashMap<Process, usize, FixedState> = HashMap::default();
+    // Before anything is said of the first: a later one may have begun long ago, with another attempt at its request.
+    for n in 0..question.entries.len() as u32 {
+        question.pace(n)?;
+        alternates(question.operation(n), question.entries[n as usize])?;
+    }
     for n in 0..question.entries.len() as u32 {
         question.pace(n)?;
         let operation = question.operation(n);
         let entry = question.entries[n as usize];
-        // Owners that are named may do several things at once; observers and attempts at one request need a search.
-        if !operation.op.value.is_nil()
-            || operation.request.is_some()
-            || matches!(operation.outcome, Outcome::Fail { .. })
-            || (entry.is_optional() && matches!(operation.outcome, Outcome::Ok(_)))
-        {
-            return Err(Answer::Unsure);
-        }
         let before = held.get(&operation.process).copied();
         match (&operation.op.f, before) {
             (F::Acquire, _) if entry.is_optional() => {}
