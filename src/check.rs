@@ -9,7 +9,9 @@ use squall_checker::{
     Budget, ModelKind, Reading, Row, RunVerdict, Verdict, judge, raft, refute, stats,
 };
 use squall_history::schedule::{self, Timeline};
-use squall_history::{Claim, Format, History, Manifest, RunDir, State, formats, trace};
+use squall_history::{
+    Claim, FirstViolation, Format, History, Manifest, RunDir, State, formats, trace,
+};
 use squall_report::Recorded;
 
 use crate::cli::{CheckArgs, JudgingArgs};
@@ -71,6 +73,7 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let mut raft_rows = raft_rows(run, &manifest, &read.history)?;
     disk::merge(run, &manifest, &mut raft_rows, &mut warnings)?;
     rows.extend(raft_rows);
+    heed(manifest.first_violation.as_ref(), &mut rows);
     let thresholds = stats::Thresholds::default();
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));
     rows.retain(|row| manifest.claims.contains(&row.claim));
@@ -119,6 +122,19 @@ fn order_rows(
     rows
 }
 
+/// Holds the rows against what was seen while the run went on. Where one of the two must be wrong, nobody can tell.
+fn heed(first: Option<&FirstViolation>, rows: &mut [Row]) {
+    let Some(first) = first else { return };
+    let order = rows.iter_mut().filter(|row| row.claim == Claim::Linearizable);
+    for row in order.filter(|row| row.verdict == Verdict::Valid) {
+        row.verdict = Verdict::Unknown;
+        row.not_judged.push(format!(
+            "the watch DISAGREED {first}, which is a bug of squall that we want to hear of: {}",
+            first.why
+        ));
+    }
+}
+
 fn budget(judging: &JudgingArgs) -> Budget {
     Budget { deadline: Some(judging.deadline), memory: Some((judging.memory as u64) << 20) }
 }
@@ -132,6 +148,15 @@ fn warnings(manifest: &Manifest) -> Vec<String> {
             warnings.push("the run was cut off: run.json still says that it is running".to_owned());
         }
         State::Interrupted => warnings.push("the run was stopped early by the user".to_owned()),
+        State::Stopped => {
+            let at = manifest
+                .first_violation
+                .as_ref()
+                .map_or_else(String::new, |first| format!(", {first}"));
+            warnings.push(format!(
+                "the run was stopped at the first violation{at}; --keep-going goes on"
+            ));
+        }
         State::Failed(why) => warnings.push(format!("the harness failed: {why}")),
     }
     warnings

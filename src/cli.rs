@@ -149,6 +149,10 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
+    /// Go on after the first violation, instead of healing and judging at once
+    #[arg(long)]
+    pub keep_going: bool,
+
     /// Copy the nodes' data into the run directory even if the run was valid
     #[arg(long)]
     pub keep_data: bool,

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::recorder::{Counts, Recorder};
+use crate::watch::Watch;
 
 /// How clients behave.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,8 @@ pub(crate) enum Ended {
     TimeUp,
     /// The user or the nemesis said stop.
     Stopped,
+    /// The watch saw a violation.
+    Violated,
 }
 
 /// Drives workers, phase by phase, with the same processes and connections.
@@ -56,6 +59,7 @@ pub(crate) struct Driver {
     first_ack: Option<Nanos>,
     /// Who is asked first: the one after the last that was served, else slow slots would all go to the first workers.
     first: usize,
+    watch: Option<Watch>,
 }
 
 /// A worker goes on under a new process number after an operation in doubt.
@@ -102,12 +106,32 @@ impl Driver {
             })
             .collect();
         let (counts, _) = watch::channel(Counts::default());
-        Driver { clock, connect, recorder, workers, pace, counts, first_ack: None, first: 0 }
+        Driver {
+            clock,
+            connect,
+            recorder,
+            workers,
+            pace,
+            counts,
+            first_ack: None,
+            first: 0,
+            watch: None,
+        }
     }
 
     /// Changes how clients behave from now on.
     pub(crate) fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
+    }
+
+    /// Has all that is recorded from now on watched.
+    pub(crate) fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// Ends the watch, and returns it.
+    pub(crate) fn unwatch(&mut self) -> Option<Watch> {
+        self.watch.take()
     }
 
     /// Returns a view of the outcomes, for progress and triggers.
@@ -120,7 +144,7 @@ impl Driver {
         self.first_ack
     }
 
-    /// Runs one phase: until the generator is done, the deadline passes or `stop` turns true. Open attempts are always
+    /// Runs one phase: until the generator is done, the deadline passes, `stop` turns true or the watch says so. Open attempts are always
     /// awaited, each for at most its own timeout.
     pub(crate) async fn run(
         &mut self,
@@ -175,6 +199,8 @@ impl Driver {
     fn why_stop(&self, deadline: Instant, stop: &watch::Receiver<bool>) -> Option<Ended> {
         if *stop.borrow() {
             Some(Ended::Stopped)
+        } else if self.watch.as_ref().is_some_and(Watch::says_stop) {
+            Some(Ended::Violated)
         } else if Instant::now() >= deadline {
             Some(Ended::TimeUp)
         } else {
@@ -238,6 +264,7 @@ impl Driver {
             request: invocation.request,
         };
         self.recorder.invoke(&invoke)?;
+        self.watch.iter_mut().for_each(|watch| watch.invoke(&invoke));
         let connect = Arc::clone(&self.connect);
         let timeout = self.pace.client_timeout;
         let clock = self.clock;
@@ -253,6 +280,7 @@ impl Driver {
         let outcome = outcome(&invocation.op, response.result);
         let ret = Return { time: returned, process: invoke.process, outcome, pos: response.pos };
         self.recorder.complete(&invoke, &ret)?;
+        self.watch.iter_mut().for_each(|watch| watch.complete(&ret));
         let worker = &mut self.workers[id];
         worker.busy = false;
         match &ret.outcome {

@@ -32,6 +32,7 @@ mod stall;
 mod system;
 mod test;
 mod visited;
+mod watch;
 mod zoo;
 
 use clap::Parser;

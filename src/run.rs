@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
+use squall_checker::ModelKind;
 use squall_cluster::{
     Applied, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
     LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Tcp, choose,
 };
 use squall_history::schedule::Planned;
-use squall_history::{Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, SystemInfo};
+use squall_history::{
+    Claim, Format, Manifest, Moments, Nanos, NodeName, RunDir, Stall, State, SystemInfo,
+};
 use squall_nemesis::{
     Family, Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file,
 };
@@ -28,6 +32,7 @@ use crate::failure::Failure;
 use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
+use crate::watch::{AtViolation, Watch};
 use crate::{disk, stall, system, test};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
@@ -164,8 +169,9 @@ impl<'a> Run<'a> {
             clock: Arc::new(move || clock.now()),
         };
         let mut driver = self.driver(Arc::clone(&connect))?;
+        self.watch(&mut driver)?;
         let mut load = self.load()?;
-        let stopped = self.drive(&mut driver, &mut *load, world).await?;
+        let ended = self.drive(&mut driver, &mut *load, world).await?;
 
         // 5. Everything is healed by now; nodes that ended by themselves get another chance.
         self.manifest.moments.healed = Some(self.clock.now());
@@ -211,7 +217,11 @@ impl<'a> Run<'a> {
 
         // 8. The data of the nodes vanishes with the sandbox: keep it where somebody may want to look.
         self.keep_data(&cluster).await?;
-        Ok(if stopped { State::Interrupted } else { State::Complete })
+        Ok(match ended {
+            Ended::Stopped => State::Interrupted,
+            Ended::Violated => State::Stopped,
+            Ended::Done | Ended::TimeUp => State::Complete,
+        })
     }
 
     /// Sets up what cuts links. Where nothing can, partitions are left out, unless they were asked for by name.
@@ -287,13 +297,13 @@ impl<'a> Run<'a> {
         self.spec.workload.load(&self.spec.workload_spec(&self.nodes)).map_err(Failure::bad_input)
     }
 
-    /// Drives clients and nemesis until the time limit, Ctrl-C or a failure. Returns whether the user stopped it.
+    /// Drives clients and nemesis until the time limit, the first violation, Ctrl-C or a failure.
     async fn drive(
         &mut self,
         driver: &mut Driver,
         load: &mut dyn Load,
         world: World,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Ended, Failure> {
         let limit = self.spec.args.time_limit;
         let journal = Journal::create(&self.dir)
             .context("failed to write the schedule")
@@ -333,7 +343,8 @@ impl<'a> Run<'a> {
         };
         forward.abort();
         let ended = outcome.context("failed to write the history").map_err(Failure::harness);
-        if ended.is_err() {
+        self.take_down(driver.unwatch());
+        if matches!(ended, Err(_) | Ok(Ended::Violated)) {
             let _ = stop.send(true);
         }
         // Whatever ended the load, the nemesis heals first.
@@ -344,7 +355,36 @@ impl<'a> Run<'a> {
         if ended == Ended::Stopped {
             self.progress.note("squall: stopped; judging what there is");
         }
-        Ok(ended == Ended::Stopped)
+        Ok(ended)
+    }
+
+    /// Has the history watched while it is recorded, where its order is judged.
+    fn watch(&self, driver: &mut Driver) -> Result<(), Failure> {
+        if !self.manifest.claims.contains(&Claim::Linearizable) {
+            return Ok(());
+        }
+        let model = ModelKind::from_str(self.spec.workload.model).map_err(Failure::harness)?;
+        let at_violation = match self.spec.args.keep_going {
+            true => AtViolation::GoOn,
+            false => AtViolation::Stop,
+        };
+        driver.watch(Watch::new(model, Format::Squall.default_reading(), at_violation));
+        Ok(())
+    }
+
+    /// Takes down what the watch saw, and what it did not.
+    fn take_down(&mut self, watch: Option<Watch>) {
+        let Some(watch) = watch else { return };
+        let coverage = watch.coverage();
+        if let Some(first) = watch.found() {
+            let doing = if first.stopped { "stopped at" } else { "went on after" };
+            self.progress
+                .note(&format!("squall: {doing} the first violation, {first}: {}", first.why));
+            self.manifest.first_violation = Some(first.clone());
+        } else if coverage != Watch::EVERY_KEY {
+            self.progress.note(&format!("squall: watched for violations: {coverage}"));
+        }
+        self.manifest.settings.insert("watched".to_owned(), coverage);
     }
 
     /// Returns how many reads stayed without an answer.
@@ -508,6 +548,7 @@ fn manifest(
         settings,
         state: State::Running,
         moments: Moments::default(),
+        first_violation: None,
         stalls: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use squall_checker::{RunVerdict, Verdict};
-use squall_history::{Claim, Manifest, State};
+use squall_history::{Claim, Manifest, Nanos, State};
 use tempfile::TempDir;
 
 const VALID: i32 = 0;
@@ -139,6 +139,7 @@ fn a_storm_over_the_correct_raft_is_valid_and_can_be_judged_again() {
     assert_eq!(run.code(), VALID, "{}", run.stderr());
     let manifest = run.manifest();
     assert_eq!(manifest.state, State::Complete);
+    assert_eq!(manifest.settings.get("watched").map(String::as_str), Some("every key"));
     assert!(run.dir().join("report.html").exists() && run.dir().join("junit.xml").exists());
     let valid = |claim| {
         run.verdict().rows.iter().any(|row| row.claim == claim && row.verdict == Verdict::Valid)
@@ -289,6 +290,55 @@ fn ack_before_fsync_is_seen_without_any_fault() {
 #[test]
 fn no_dedup_appends_twice() {
     finds("no-dedup", &[Claim::Linearizable]);
+}
+
+/// Returns how long clients and faults were at work.
+fn load(manifest: &Manifest) -> Duration {
+    let moments = &manifest.moments;
+    let at = |moment: Option<Nanos>| moment.map_or(0, |at| at.0);
+    Duration::from_nanos(at(moments.healed) - at(moments.load))
+}
+
+#[test]
+fn a_run_stops_at_its_first_violation_and_is_judged_as_any_other() {
+    if !can_run() {
+        return;
+    }
+    let doubled = ["--bug", "no-dedup", "--workload", "append", "--client-timeout", "100ms"];
+    for bug in [&["--bug", "read-local-any"][..], &doubled] {
+        let run = Run::new(&[bug, &["--time-limit", "60s", "--seed", "1"]].concat());
+        let told = run.stderr();
+        assert_eq!(run.code(), INVALID, "{told}");
+        assert!(run.broken().contains(&Claim::Linearizable), "{told}");
+        assert!(run.dir().join("report.html").exists(), "{told}");
+        let manifest = run.manifest();
+        assert_eq!(manifest.state, State::Stopped, "{told}");
+        assert!(load(&manifest) < Duration::from_secs(40), "{:?}: {told}", load(&manifest));
+        assert!(manifest.moments.final_reads.is_some(), "{told}");
+        let first = manifest.first_violation.expect("a run that stopped says why");
+        assert!(first.stopped, "{told}");
+        let says =
+            format!("stopped at the first violation, at {} (event {})", first.time, first.event);
+        assert!(told.contains(&says), "{told}");
+        assert_eq!(check(&run.dir()).status.code(), Some(INVALID));
+    }
+}
+
+#[test]
+fn with_keep_going_a_run_goes_on_after_its_first_violation() {
+    if !can_run() {
+        return;
+    }
+    let limit = Duration::from_secs(5);
+    let run = Run::new(&["--bug", "read-local-any", "--time-limit", "5s", "--keep-going"]);
+    assert_eq!(run.code(), INVALID, "{}", run.stderr());
+    let manifest = run.manifest();
+    assert_eq!(manifest.state, State::Complete);
+    assert!(load(&manifest) >= limit, "{:?}", load(&manifest));
+    let first = manifest.first_violation.expect("a stale read is seen as it happens");
+    assert!(!first.stopped && first.time < Nanos::from(limit), "{first:?}");
+    let watched = manifest.settings.get("watched").map(String::as_str);
+    assert_eq!(watched, Some("every key, up to the first violation"));
 }
 
 #[test]

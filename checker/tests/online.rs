@@ -195,6 +195,6 @@ fn what_no_engine_follows_is_said_before_the_first_event() {
     assert!(monitor.is_over());
     assert_eq!(
         monitor.gave_up()[0].to_string(),
-        "not watched from event 0 on: histories of model fifo-queue are judged when they are complete"
+        "nothing from event 0 on, because histories of model fifo-queue are judged when they are complete"
     );
 }

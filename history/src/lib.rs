@@ -24,7 +24,7 @@ pub use claim::{Claim, UnknownClaim};
 pub use event::{Event, Invoke, Nanos, Outcome, Process, Reason, Return};
 pub use formats::{Format, FormatError, ReadHistory, UnknownFormat};
 pub use history::{History, Malformed, Operation, Pairing};
-pub use manifest::{Manifest, Moments, Stall, State, SystemInfo};
+pub use manifest::{FirstViolation, Manifest, Moments, Stall, State, SystemInfo};
 pub use op::{F, Key, NodeName, Op, Request};
 pub use reading::{FailedCas, NilRead, Reading, UnknownReading};
 pub use run_dir::{RunDir, RunDirError};

@@ -1,10 +1,11 @@
 //! `run.json`: the plan of a run, what it ran on, and how far it got.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Claim, Nanos, NodeName};
+use crate::{Claim, Key, Nanos, NodeName};
 
 /// Everything that is needed to judge a run again and to run it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,9 @@ pub struct Manifest {
     /// When what happened.
     #[serde(default)]
     pub moments: Moments,
+    /// The first violation that was seen while the run went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_violation: Option<FirstViolation>,
     /// Times at which the harness itself was late by more than 20 ms: a starved machine, not a slow system.
     #[serde(default)]
     pub stalls: Vec<Stall>,
@@ -82,8 +86,33 @@ pub enum State {
     Complete,
     /// It was stopped early by the user; what there is can be judged.
     Interrupted,
+    /// It was stopped at its first violation, and then ran its normal end.
+    Stopped,
     /// The harness failed, and why: the first cause.
     Failed(String),
+}
+
+/// A violation that was seen while the run went on; the verdict comes from the judge of the whole history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstViolation {
+    /// When the operation returned that no order explains.
+    pub time: Nanos,
+    /// The event of the history that was its return, counted from 1.
+    pub event: u64,
+    /// The key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// The contradiction, in one sentence.
+    pub why: String,
+    /// Whether the load was stopped there.
+    pub stopped: bool,
+}
+
+/// Prints when and where: `at 4.213 s (event 8713)`.
+impl fmt::Display for FirstViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {} (event {})", self.time, self.event)
+    }
 }
 
 /// Moments of a run on the clock of its history. Those that did not come are absent.
@@ -146,6 +175,7 @@ mod tests {
         assert_eq!(manifest.squall, Manifest::FORMAT);
         assert_eq!(manifest.system.bug, None);
         assert_eq!(manifest.moments, Moments::default());
+        assert_eq!(manifest.first_violation, None);
         assert!(manifest.stalls.is_empty() && manifest.unavailable.is_empty());
         let again = serde_json::to_string(&manifest).unwrap();
         assert_eq!(serde_json::from_str::<Manifest>(&again).unwrap(), manifest);
@@ -158,6 +188,7 @@ mod tests {
         assert_eq!(json(&State::Running), r#""running""#);
         assert_eq!(json(&State::Complete), r#""complete""#);
         assert_eq!(json(&State::Interrupted), r#""interrupted""#);
+        assert_eq!(json(&State::Stopped), r#""stopped""#);
         assert_eq!(json(&State::Failed("no bridge".to_owned())), r#"{"failed":"no bridge"}"#);
     }
 }

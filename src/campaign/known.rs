@@ -66,6 +66,11 @@ impl Known {
         Ok(known)
     }
 
+    /// Returns whether anything is muted.
+    pub(crate) fn mutes(&self) -> bool {
+        !self.muted.is_empty()
+    }
+
     /// Returns why a signature is muted, if it is.
     pub(crate) fn reason(&self, signature: &str) -> Option<&str> {
         let found = self.muted.iter().find(|(muted, _)| muted == signature);
@@ -91,6 +96,7 @@ mod tests {
         assert_eq!(known.reason("log-matching-2"), None);
         let later = Known::parse(FILE, day("2026-07-01")).expect("right");
         assert_eq!(later.reason("log-matching-1"), None);
+        assert!(known.mutes() && !later.mutes());
         assert_eq!(later.expired, ["log-matching-1 was known until 2026-06-30"]);
     }
 

@@ -55,7 +55,7 @@ pub(crate) fn command(args: &CampaignArgs) -> Result<ExitCode, Failure> {
     let product = Product::of(&file, recorded.header.seed, recorded.header.bug.as_deref())?;
     let (place, seed) = (test::shown(&dir), recorded.header.seed);
     eprintln!("squall: {place}, seed {seed}, {} combinations", product.len());
-    let storms = Storms { args, file: &file, dir: &dir, product: &product };
+    let storms = Storms { args, file: &file, dir: &dir, product: &product, known: &known };
     let (complete, ended) = storms.run(&recorded, journal)?;
     let tally = tally::Tally {
         file: &file,

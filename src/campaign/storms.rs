@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::agenda::Agenda;
 use super::file::CampaignFile;
 use super::journal::{Ended, Journal, Line, Recorded, RunId};
+use super::known::Known;
 use super::lies;
 use super::plan::{Product, Storm};
 use super::seen::Seen;
@@ -38,6 +39,7 @@ pub(crate) struct Storms<'a> {
     pub file: &'a CampaignFile,
     pub dir: &'a Path,
     pub product: &'a Product,
+    pub known: &'a Known,
 }
 
 /// A campaign that runs.
@@ -205,9 +207,12 @@ impl Live<'_> {
                 (id, storm, dir, outcome)
             }));
         }
+        // A storm that stopped at what everybody knows of would never show what is behind it.
+        let keep_going = self.what.known.mutes().then(|| "--keep-going".to_owned());
         Ok(Box::pin(async move {
             let mut args = storm.args();
             args.push("--coverage".to_owned());
+            args.extend(keep_going);
             let outcome = child::run(&args, &dir).await;
             (id, storm, dir, outcome)
         }))

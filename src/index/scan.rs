@@ -226,7 +226,7 @@ fn ended(manifest: &Manifest, verdict: Option<&RunVerdict>) -> (&'static str, St
         (_, Some(verdict)) => (verdict.verdict.name(), squall_report::headline(verdict)),
         (State::Failed(why), None) => ("failed", format!("the harness failed: {why}")),
         (State::Running, None) => ("running", "running, or cut off without a word".to_owned()),
-        (State::Complete | State::Interrupted, None) => {
+        (State::Complete | State::Interrupted | State::Stopped, None) => {
             ("not judged", "recorded, and not judged yet".to_owned())
         }
     }

@@ -26,7 +26,7 @@ const LATENCIES: usize = 256;
 /// What the page shows.
 #[derive(Debug, Serialize)]
 pub(super) struct Look {
-    /// `running`, `complete`, `interrupted` or `failed`.
+    /// `running`, `complete`, `interrupted`, `stopped` or `failed`.
     state: &'static str,
     /// Why the harness failed, or what could not be read.
     why: Option<String>,
@@ -191,6 +191,7 @@ impl Follower {
             State::Running => ("running", None),
             State::Complete => ("complete", None),
             State::Interrupted => ("interrupted", None),
+            State::Stopped => ("stopped", None),
             State::Failed(why) => ("failed", Some(why)),
         };
         let wrong = (self.wrong > 0).then(|| format!("{} lines could not be read", self.wrong));

@@ -24,14 +24,14 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Prints what is no longer followed from where on: `key 3 from event 17 on, because …`.
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
-            Some(key) => {
-                write!(f, "key {key} is not watched from event {} on: {}", self.event, self.why)
-            }
-            None => write!(f, "not watched from event {} on: {}", self.event, self.why),
+            Some(key) => write!(f, "key {key}")?,
+            None => f.write_str("nothing")?,
         }
+        write!(f, " from event {} on, because {}", self.event, self.why)
     }
 }
 
