@@ -3,7 +3,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use squall_history::{Event, F, History, Outcome, Process, Value};
+use squall_history::{Event, F, History, Invoke, Key, Outcome, Process, Return, Value};
 
 use crate::linearizable::{ATTEMPTS, second_opinions};
 use crate::{
@@ -71,7 +71,12 @@ fn changes(
             None => Ok::<Verdict, String>(judgement.verdict),
         }
     };
-    let mut same = vec![("shifted", shifted(events)), ("ties shuffled", untied(events, random))];
+    let mut same = vec![
+        ("shifted", shifted(events)),
+        ("ties shuffled", untied(events, random)),
+        ("with other processes", with_other_processes(events)),
+        ("on another key", on_another_key(events)),
+    ];
     if !matches!(model, ModelKind::Counter | ModelKind::Kv) {
         same.push(("relabelled", relabelled(events)));
     }
@@ -122,6 +127,27 @@ fn untied(events: &[Event], random: &mut ChaCha8Rng) -> Vec<Event> {
         }
     }
     untied
+}
+
+/// Gives every process another number, the last the first.
+fn with_other_processes(events: &[Event]) -> Vec<Event> {
+    let mut renumbered = events.to_vec();
+    for event in &mut renumbered {
+        let (Event::Invoke(Invoke { process, .. }) | Event::Return(Return { process, .. })) = event;
+        process.0 = 1_000 - process.0;
+    }
+    renumbered
+}
+
+/// Gives the key another name.
+fn on_another_key(events: &[Event]) -> Vec<Event> {
+    let mut moved = events.to_vec();
+    for event in &mut moved {
+        if let Event::Invoke(invoke) = event {
+            invoke.op.key = Some(Key::from("another"));
+        }
+    }
+    moved
 }
 
 /// Gives every value another name; the order of numbers stays, since tokens have one.

@@ -1,10 +1,11 @@
 //! Every engine against brute force and each other, every proof replayed, on small random histories of every model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use squall_checker::adversary::examine;
 use squall_checker::generate::{self, Shape};
 use squall_checker::{Budget, ModelKind, Reading, Verdict, judge, verify};
+use squall_history::{F, History, Outcome};
 
 /// How many small histories each model is tried on.
 const TRIES: u64 = 2_000;
@@ -25,9 +26,15 @@ fn examined(model: ModelKind) -> BTreeMap<(String, &'static str), usize> {
     verdicts
 }
 
-/// Examines a model; each of these engines must have said both yes and no, so many times.
+/// Examines a model; each of these engines must have said both yes and no, so many times, and no less than every
+/// twentieth history must be one or the other.
 fn agrees(model: ModelKind, engines: &[(&str, usize)]) {
     let verdicts = examined(model);
+    for verdict in [Verdict::Valid, Verdict::Invalid] {
+        let of = verdicts.iter().filter(|((_, said), _)| *said == verdict.name());
+        let said: usize = of.map(|(_, count)| count).sum();
+        assert!(said as u64 >= TRIES / 20, "{model}: {} only {said} times", verdict.name());
+    }
     for (engine, least) in engines {
         for verdict in [Verdict::Valid, Verdict::Invalid] {
             let said = verdicts.get(&((*engine).to_owned(), verdict.name())).copied().unwrap_or(0);
@@ -48,6 +55,29 @@ fn what_a_true_object_did_is_valid_for_every_model() {
             assert_eq!(judgement.verdict, Verdict::Valid, "{model} seed {seed}");
             assert_eq!(verify(&history, model, &judgement).map(|proof| proof.orders), Ok(1));
         }
+    }
+}
+
+#[test]
+fn every_kind_of_operation_that_changes_something_crashes_in_the_histories() {
+    for model in ModelKind::ALL {
+        let histories = (0..TRIES).map(|seed| History::from_events(generate::small(model, seed)));
+        let (mut met, mut crashed) = (BTreeSet::new(), BTreeSet::new());
+        for history in histories {
+            for operation in history.expect("well formed").operations() {
+                let name = operation.op.f.name().to_owned();
+                if matches!(operation.outcome, Outcome::Info { .. }) {
+                    crashed.insert(name.clone());
+                }
+                if !operation.op.f.is_read() {
+                    met.insert(name);
+                }
+            }
+        }
+        assert_eq!(met, crashed, "{model}");
+        let changes = |f: &&F| !f.is_read() && !matches!(f, F::Contains);
+        let known = model.functions().iter().filter(changes).count();
+        assert!(met.len() + 2 >= known, "{model}: of {known} kinds only {met:?}");
     }
 }
 

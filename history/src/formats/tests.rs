@@ -513,7 +513,8 @@ fn a_history_that_is_written_as_edn_reads_as_it_was() {
     }
 }
 
-/// Changes, drops, doubles and swaps bytes; whatever comes of it, a parser answers.
+/// Changes, drops, doubles and swaps bytes, and puts towers of brackets between them; whatever comes of it, a parser
+/// answers.
 fn mutations(text: &str) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
@@ -526,12 +527,19 @@ fn mutations(text: &str) {
     for _ in 0..2_000 {
         let mut bytes = text.as_bytes().to_vec();
         for _ in 0..=random(3) {
-            let at = random(bytes.len());
+            let at = random(bytes.len().max(1));
+            if bytes.len() < 2 {
+                break;
+            }
             match random(5) {
                 0 => bytes[at] = SPITEFUL[random(SPITEFUL.len())],
                 1 => bytes.insert(at, SPITEFUL[random(SPITEFUL.len())]),
                 2 => drop(bytes.remove(at)),
                 3 => bytes.truncate(at.max(1)),
+                4 if random(8) == 0 => {
+                    let tower = vec![b"[{(#"[random(4)]; 10_000];
+                    drop(bytes.splice(at..at, tower));
+                }
                 _ => bytes[at] ^= 1 << random(8),
             }
         }
@@ -547,7 +555,13 @@ fn mutations(text: &str) {
 fn no_mutation_of_any_history_makes_a_parser_panic() {
     let tagged =
         "#a.B{:process 0, :type :invoke, :f :w, :value #{\\a \"\\u0041\" 1/2 ##Inf ^:m {}}}\n";
-    for text in [KNOSSOS, LOG, KV, tagged] {
+    let ours = "{\"squall\":\"history/1\"}
+{\"time\":1,\"process\":0,\"type\":\"invoke\",\"f\":\"cas\",\"key\":\"7\",\"value\":[1,-2.5e3],\"request\":\"3-19\"}
+{\"time\":3,\"process\":0,\"type\":\"fail\",\"f\":\"cas\",\"key\":\"7\",\"value\":[1,2],\"error\":\"precondition\",\"seen\":{\"x\":\"\\u00e9\"}}
+{\"time\":4,\"process\":1,\"type\":\"invoke\",\"f\":\"read\",\"key\":\"7\",\"node\":\"n1\"}
+{\"time\":5,\"process\":1,\"type\":\"ok\",\"f\":\"read\",\"key\":\"7\",\"value\":null,\"pos\":8}
+";
+    for text in [KNOSSOS, LOG, KV, tagged, ours] {
         mutations(text);
     }
 }
