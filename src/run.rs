@@ -151,7 +151,10 @@ impl<'a> Run<'a> {
             let hash = path.and_then(|path| squall_systems::binary_hash(&path).ok());
             self.manifest.system.binary_sha256 = hash.unwrap_or_default();
         }
-        let connect = self.system.connect(addresses.clone()).map_err(Failure::harness)?;
+        let connect = self
+            .system
+            .connect_for(self.spec.workload, addresses.clone())
+            .map_err(Failure::harness)?;
         connect.prepare().await.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?;
         let means = Means { links: links.plane, data: Box::new(data), launch: Box::new(Direct) };
         let cluster = Sandboxed::boot(network, plans, &self.dir, means)

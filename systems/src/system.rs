@@ -54,6 +54,18 @@ impl SystemSpec {
         }
     }
 
+    /// The same, for clients of a workload.
+    pub fn connect_for(
+        &self,
+        workload: &Workload,
+        addresses: Addresses,
+    ) -> Result<Arc<dyn Connect>, PlanError> {
+        match &self.client.kind {
+            ClientKind::Etcd if workload.is_wide() => Ok(Arc::new(EtcdConnect::wide(addresses))),
+            _ => self.connect(addresses),
+        }
+    }
+
     /// Returns who asks the nodes which of them leads.
     pub fn leader_probe(&self, addresses: Addresses) -> Arc<dyn LeaderProbe> {
         match &self.client.kind {
@@ -100,6 +112,7 @@ impl SystemSpec {
             "cas" => claims.cas,
             "append" => claims.append,
             "dedup" => claims.dedup,
+            squall_workloads::WIDE => matches!(self.client.kind, ClientKind::Etcd),
             // Every system can be read; what its reads promise is another question.
             _ => true,
         };

@@ -57,7 +57,7 @@ const CLAIMS: &[Claim] = &[
     Claim::Exercised,
 ];
 
-static CATALOG: [Workload; 3] = [
+static CATALOG: [Workload; 4] = [
     Workload {
         name: "register",
         summary: "read, write and cas of a few keys, with unique values",
@@ -91,7 +91,21 @@ static CATALOG: [Workload; 3] = [
         repeats_values: true,
         make: |spec, keys| Box::new(Register::without_cas(spec, keys)),
     },
+    Workload {
+        name: "wide",
+        summary: "register over hundreds of keys, each mutation in a transaction that looks at all of them",
+        needs: &["read", "write", "cas", WIDE],
+        finds: "states that differ after a crash between applying and recording that (etcd#13766)",
+        model: "cas-register",
+        claims: CLAIMS,
+        fewest_keys: 500,
+        repeats_values: true,
+        make: |spec, keys| Box::new(Register::new(spec, keys)),
+    },
 ];
+
+/// What a system must offer for `wide`: transactions that compare a range of keys. Only etcd's clients know how to ask for it.
+pub const WIDE: &str = "wide";
 
 /// Returns every workload, in the order in which they are listed.
 pub fn catalog() -> &'static [Workload] {
@@ -104,6 +118,11 @@ pub fn find(name: &str) -> Option<&'static Workload> {
 }
 
 impl Workload {
+    /// Whether mutations are to look at every key.
+    pub fn is_wide(&self) -> bool {
+        self.needs.contains(&WIDE)
+    }
+
     /// Makes the load of a run: a function of the seed and of the completions that it will be told.
     pub fn load(&self, spec: &WorkloadSpec) -> Result<Box<dyn Load>, WorkloadError> {
         self.validate(spec)?;

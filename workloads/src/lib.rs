@@ -12,7 +12,7 @@ pub mod generator;
 mod random;
 mod register;
 
-pub use catalog::{Load, Workload, WorkloadError, WorkloadSpec, catalog, find};
+pub use catalog::{Load, WIDE, Workload, WorkloadError, WorkloadSpec, catalog, find};
 pub use client::{Client, ClientError, Connect, Response, outcome};
 pub use generator::final_reads::{FinalReads, final_reads};
 pub use generator::{Generator, Invocation, Next, Step};

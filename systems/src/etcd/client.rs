@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use squall_history::NodeName;
 use squall_workloads::{Client, ClientError, Connect, Invocation, Response};
 
-use super::wire::{Call, Reading};
+use super::wire::{Call, Reading, Width};
 use crate::http::{Answer, Question};
 use crate::http_client::{Dialect, HttpConnect};
 use crate::nodes::Addresses;
@@ -18,7 +18,12 @@ pub struct EtcdConnect(HttpConnect<Gateway>);
 impl EtcdConnect {
     /// Takes the nodes' client addresses.
     pub fn new(addresses: Addresses) -> EtcdConnect {
-        EtcdConnect(HttpConnect::new(addresses, Gateway))
+        EtcdConnect(HttpConnect::new(addresses, Gateway { width: Width::One }))
+    }
+
+    /// The same, with mutations in transactions that look at every key.
+    pub fn wide(addresses: Addresses) -> EtcdConnect {
+        EtcdConnect(HttpConnect::new(addresses, Gateway { width: Width::Every }))
     }
 }
 
@@ -34,7 +39,9 @@ impl Connect for EtcdConnect {
 
 /// What etcd's JSON gateway understands.
 #[derive(Clone, Debug)]
-struct Gateway;
+struct Gateway {
+    width: Width,
+}
 
 impl Dialect for Gateway {
     type Reading = Reading;
@@ -44,7 +51,7 @@ impl Dialect for Gateway {
         _node: &NodeName,
         invocation: &Invocation,
     ) -> Result<(Question, Reading), String> {
-        let Call { path, body, read } = Call::of(&invocation.op)?;
+        let Call { path, body, read } = Call::of(&invocation.op, self.width)?;
         Ok((Question::post(path, body), read))
     }
 

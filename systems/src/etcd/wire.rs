@@ -43,6 +43,15 @@ pub(super) struct Call {
     pub(super) read: Reading,
 }
 
+/// How much a mutation looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// The key that it is about.
+    One,
+    /// Every key, by a comparison that always holds: what it means is the same, and it takes long to apply.
+    Every,
+}
+
 /// How its answer is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -51,11 +60,13 @@ pub(super) enum Reading {
     Range(String),
     /// The key, in base64.
     Txn(String),
+    /// A put in a transaction whose comparison always holds.
+    Certain,
 }
 
 impl Call {
     /// Returns the request that an operation is, or why there is none.
-    pub(super) fn of(op: &Op) -> Result<Call, String> {
+    pub(super) fn of(op: &Op, width: Width) -> Result<Call, String> {
         let key = |op: &Op| op.key.as_ref().map(encoded_key).ok_or("no key".to_owned());
         let call = |path, body: &Json, read| Call { path, body: body.to_string().into(), read };
         match &op.f {
@@ -65,12 +76,23 @@ impl Call {
             }
             F::Write => {
                 let put = json!({ "key": key(op)?, "value": encoded(&op.value) });
-                Ok(call("/v3/kv/put", &put, Reading::Put))
+                Ok(match width {
+                    Width::One => call("/v3/kv/put", &put, Reading::Put),
+                    Width::Every => {
+                        let success = [json!({ "request_put": put })];
+                        let txn = json!({ "compare": [every_key()], "success": success });
+                        call("/v3/kv/txn", &txn, Reading::Certain)
+                    }
+                })
             }
             F::Cas => {
                 let (old, new) = op.value.as_pair().ok_or("a cas needs a pair of values")?;
                 let key = key(op)?;
-                Ok(call("/v3/kv/txn", &txn(&key, old, new), Reading::Txn(key)))
+                let mut txn = txn(&key, old, new);
+                if let (Width::Every, Some(compare)) = (width, txn["compare"].as_array_mut()) {
+                    compare.push(every_key());
+                }
+                Ok(call("/v3/kv/txn", &txn, Reading::Txn(key)))
             }
             F::Append
             | F::Increment
@@ -88,6 +110,14 @@ impl Call {
             | F::Other(_) => Err(format!("unsupported: {}", op.f)),
         }
     }
+}
+
+/// A comparison with every key whose name begins with a digit, which all of ours do. No version is below 0.
+fn every_key() -> Json {
+    json!({
+        "key": STANDARD.encode("0"), "range_end": STANDARD.encode(":"),
+        "target": "VERSION", "result": "GREATER", "version": "-1",
+    })
 }
 
 fn txn(key: &str, old: &Value, new: &Value) -> Json {
@@ -208,6 +238,13 @@ impl Reading {
                 let answer: RangeAnswer = parsed(body)?;
                 Ok((Ok(answer.found.value(key)?), answer.header.revision))
             }
+            Reading::Certain => {
+                let answer: TxnAnswer = parsed(body)?;
+                match answer.succeeded {
+                    true => Ok((Ok(Value::Nil), answer.header.revision)),
+                    false => Err("a comparison that always holds did not".to_owned()),
+                }
+            }
             Reading::Txn(key) => {
                 let answer: TxnAnswer = parsed(body)?;
                 Ok((answer.result(key)?, answer.header.revision))
@@ -277,7 +314,7 @@ mod tests {
     use hyper::StatusCode;
 
     fn call(op: &Op) -> (&'static str, Json) {
-        let call = Call::of(op).unwrap();
+        let call = Call::of(op, Width::One).unwrap();
         (call.path, serde_json::from_slice(&call.body).unwrap())
     }
 
@@ -286,7 +323,7 @@ mod tests {
     }
 
     fn told(op: &Op, body: &'static str) -> Response {
-        Call::of(op).unwrap().read.response(&answer(200, body))
+        Call::of(op, Width::One).unwrap().read.response(&answer(200, body))
     }
 
     fn operations() -> [Op; 3] {
@@ -317,7 +354,10 @@ mod tests {
 
     #[test]
     fn what_etcd_has_not_is_not_asked() {
-        assert_eq!(Call::of(&Op::append("7", 5)), Err("unsupported: append".to_owned()));
+        assert_eq!(
+            Call::of(&Op::append("7", 5), Width::One),
+            Err("unsupported: append".to_owned())
+        );
     }
 
     #[test]
@@ -336,6 +376,28 @@ mod tests {
             r#"{"header":{"revision":"4"},"succeeded":true,"responses":[{"response_put":{"header":{"revision":"4"}}}]}"#,
         );
         assert_eq!((swapped.result, swapped.pos), (Ok(Value::Nil), Some(4)));
+    }
+
+    #[test]
+    fn a_wide_mutation_looks_at_every_key_and_means_the_same() {
+        let wide = |op: &Op| {
+            let call = Call::of(op, Width::Every).unwrap();
+            (call.path, serde_json::from_slice::<Json>(&call.body).unwrap(), call.read)
+        };
+        let (path, txn, read) = wide(&Op::write("7", 5));
+        assert_eq!((path, txn["compare"][0]["range_end"].as_str()), ("/v3/kv/txn", Some("Og==")));
+        assert_eq!(txn["success"], json!([{ "request_put": { "key": "Nw==", "value": "NQ==" } }]));
+        let told = |body| read.response(&answer(200, body));
+        let ok =
+            r#"{"header":{"revision":"4"},"succeeded":true,"responses":[{"response_put":{}}]}"#;
+        assert_eq!((told(ok).result, told(ok).pos), (Ok(Value::Nil), Some(4)));
+        let never = told(r#"{"header":{"revision":"4"}}"#).result;
+        assert!(matches!(never, Err(ClientError::Unclear(_))), "{never:?}");
+
+        let (_, cas, read) = wide(&Op::cas("7", 4, 5));
+        assert_eq!(cas["compare"].as_array().map(Vec::len), Some(2));
+        assert_eq!(read, Reading::Txn("Nw==".to_owned()));
+        assert_eq!(wide(&Op::read("7")).0, "/v3/kv/range");
     }
 
     #[test]
