@@ -233,13 +233,15 @@ fn sources(verdict: &RunVerdict) -> BTreeSet<String> {
     let invalid = verdict.rows.iter().filter(|row| row.verdict == Verdict::Invalid);
     invalid
         .flat_map(|row| &row.evidence)
-        .filter_map(|line| match line.source {
-            Source::Observed => Some("the clients".to_owned()),
-            Source::Reported => {
-                let name = line.file.strip_prefix("trace/")?;
-                Some(format!("the trace of {}", name.split('.').next()?))
+        .filter(|line| line.source != Source::Inferred)
+        .filter_map(|line| {
+            let (folder, name) = line.file.split_once('/').unwrap_or(("", &line.file));
+            let node = name.split('.').next()?;
+            match folder {
+                "trace" => Some(format!("the trace of {node}")),
+                "disk" => Some(format!("the disk of {node}")),
+                _ => (line.source == Source::Observed).then(|| "the clients".to_owned()),
             }
-            Source::Inferred => None,
         })
         .collect()
 }
@@ -254,6 +256,10 @@ fn what_would_decide(recorded: &Recorded) -> &'static str {
 
 const PAST_MATCH: &str = "a follower committed beyond what it had checked against its leader: min(leaderCommit, index of the \
      last new entry) is the bound (paper Figure 2, step 5 of the receiver)";
+
+const APPLIED_APART: &str = "the logs are equal, as much of them is applied, and the states differ: replication did its work, and \
+     a server applied an entry twice, or not at all, as one does that stores the applied index apart from what the entry did and \
+     is killed in between (paper §5.3: all servers apply the same commands in the same order)";
 
 /// Returns the mistake that breaks these properties and leaves those before them whole.
 fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
@@ -292,6 +298,12 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         Claim::LeaderCompleteness => Some(
             "a candidate whose log lacked a committed entry won: voters must refuse logs that are behind theirs (paper §5.4.1)",
         ),
+        Claim::StateMachineSafety if are_states(root) && !broken(Claim::LogMatching) => {
+            Some(APPLIED_APART)
+        }
+        Claim::StateMachineSafety if are_states(root) && !broken(Claim::LogMatching) => {
+            Some(APPLIED_APART)
+        }
         Claim::StateMachineSafety => Some(PAST_MATCH),
         Claim::ReadIndex if local => Some(
             "a read was served from a server's own state, without asking a majority (thesis §6.4)",
@@ -309,6 +321,11 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         ),
         Claim::Linearizable | Claim::Positions | Claim::Exercised => None,
     }
+}
+
+/// Whether states were compared, and not the entries that led there.
+fn are_states(row: &Row) -> bool {
+    row.summary.contains("in different states")
 }
 
 fn is_twice(row: &Row) -> bool {
@@ -402,6 +419,28 @@ mod tests {
             ),
             "{cause}"
         );
+    }
+
+    #[test]
+    fn equal_logs_and_different_states_blame_how_entries_are_applied() {
+        let states = || {
+            row(
+                Claim::StateMachineSafety,
+                "n1 and n2 are in different states after index 7",
+                &[("disk/n1.jsonl", Source::Observed), ("disk/n2.jsonl", Source::Observed)],
+            )
+        };
+        let cause = |rows| {
+            let found = texts(rows).into_iter().find(|text| text.starts_with("Cause"));
+            found.expect("a cause")
+        };
+        let alone = cause(vec![states()]);
+        assert!(alone.starts_with("Cause, likely: the logs are equal"), "{alone}");
+        assert!(alone.ends_with("It rests on the disk of n1, the disk of n2."), "{alone}");
+
+        let logs = &[("disk/n1.jsonl", Source::Observed)];
+        let unequal = cause(vec![states(), row(Claim::LogMatching, "two entries at 7@2", logs)]);
+        assert!(!unequal.contains("the logs are equal"), "{unequal}");
     }
 
     #[test]
