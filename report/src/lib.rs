@@ -1,12 +1,15 @@
 //! Telling it: one self-contained page, a terminal summary, JUnit. Files in, files out.
 
+mod availability;
 mod bands;
 pub mod browse;
 pub mod campaign;
 mod compare;
+mod embed;
 mod figures;
 mod junit;
 mod lanes;
+mod logs;
 mod merged;
 mod page;
 mod recorded;
@@ -14,6 +17,7 @@ mod story;
 mod summary;
 mod svg;
 mod timeline;
+mod trail;
 
 pub use compare::{Comparison, Difference, Section, Side, compare};
 pub use junit::junit;

@@ -91,22 +91,39 @@ fn read_timeline(run: &RunDir) -> Result<Timeline, ReportError> {
     Ok(Timeline::from_lines(&read.lines))
 }
 
+/// Reads what the nodes said, one thread a node: a trace of a busy run is larger than all else together.
 fn read_lanes(run: &RunDir, manifest: &Manifest) -> Result<Vec<Lane>, ReportError> {
-    let origin = manifest.monotonic_origin;
-    let seconds = |time: u64| time.saturating_sub(origin) as f64 / 1e9;
     let mut lanes: Vec<Lane> = manifest.nodes.iter().cloned().map(Lane::new).collect();
-    for path in run.traces()? {
-        let unreadable = |error: trace::ReadError| ReportError::Other {
-            path: path.clone(),
-            why: error.to_string(),
-        };
-        // Line by line: a trace of a busy run is larger than all else together.
-        let reader = trace::Reader::open(&path).map_err(unreadable)?;
-        let node = reader.header().node.clone();
-        let Some(lane) = lanes.iter_mut().find(|lane| lane.node == node) else { continue };
+    let (traces, disks) = (run.traces()?, run.disks()?);
+    let origin = manifest.monotonic_origin;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = lanes
+            .iter_mut()
+            .map(|lane| scope.spawn(|| read_lane(lane, &traces, &disks, origin)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| match thread.join() {
+            Ok(read) => read,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Result<Vec<()>, ReportError>>()
+    })?;
+    Ok(lanes)
+}
+
+fn read_lane(
+    lane: &mut Lane,
+    traces: &[PathBuf],
+    disks: &[PathBuf],
+    origin: u64,
+) -> Result<(), ReportError> {
+    let seconds = |time: u64| time.saturating_sub(origin) as f64 / 1e9;
+    for path in traces {
+        let Some(reader) = open_of(lane, path)? else { continue };
         let mut last = None;
+        lane.trail.open(place(path));
         for line in reader {
-            let (_, line) = line.map_err(unreadable)?;
+            let (number, line) = line.map_err(|error| unreadable(path, &error))?;
+            lane.trail.at_line(number);
             lane.feed(seconds(line.time), &line.event);
             last = Some(seconds(line.time));
         }
@@ -114,7 +131,35 @@ fn read_lanes(run: &RunDir, manifest: &Manifest) -> Result<Vec<Lane>, ReportErro
             lane.ends(last);
         }
     }
-    Ok(lanes)
+    for path in disks {
+        let Some(reader) = open_of(lane, path)? else { continue };
+        lane.disk.open(place(path));
+        for line in reader {
+            let (number, line) = line.map_err(|error| unreadable(path, &error))?;
+            lane.disk.at_line(number);
+            lane.disk.feed(seconds(line.time), &line.event);
+        }
+    }
+    Ok(())
+}
+
+/// Opens a trace if it is of this node.
+fn open_of(
+    lane: &Lane,
+    path: &std::path::Path,
+) -> Result<Option<trace::Reader<BufReader<File>>>, ReportError> {
+    let reader = trace::Reader::open(path).map_err(|error| unreadable(path, &error))?;
+    Ok((reader.header().node == lane.node).then_some(reader))
+}
+
+fn unreadable(path: &std::path::Path, error: &trace::ReadError) -> ReportError {
+    ReportError::Other { path: path.into(), why: error.to_string() }
+}
+
+/// Returns a file as evidence names it: `trace/n1.0.jsonl`.
+fn place(path: &std::path::Path) -> String {
+    let last: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+    last.iter().rev().map(|part| part.as_ref()).collect::<Vec<_>>().join("/")
 }
 
 /// Writes `report.html` and `junit.xml` of a run, and returns where the page stands.

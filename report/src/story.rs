@@ -34,7 +34,7 @@ pub fn story(recorded: &Recorded, verdict: &RunVerdict) -> Vec<Sentence> {
 }
 
 /// Returns the rows that no other broken row explains, the first in time first.
-fn roots(verdict: &RunVerdict) -> Vec<&Row> {
+pub(crate) fn roots(verdict: &RunVerdict) -> Vec<&Row> {
     let found = verdict.signatures();
     let row = |signature: &squall_checker::Signature| {
         verdict.rows.iter().find(|row| {

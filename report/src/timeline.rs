@@ -3,11 +3,14 @@
 use squall_history::{Operation, Outcome};
 
 use crate::bands::{self, Band};
+use crate::lanes::Lane;
 use crate::svg::{Figure, LEFT, TimeAxis, WIDTH};
 
 /// How many operations a drawing holds; the core always, and its neighbours in time.
-const MOST: usize = 60;
+const MOST: usize = 40;
 const ROW: f64 = 22.0;
+/// The height of a leader's row above the operations.
+const LEADER: f64 = 18.0;
 /// The longest label beside a bar; the tooltip has the rest.
 const LABEL: usize = 44;
 
@@ -47,8 +50,8 @@ pub(crate) fn pick<'a>(
     drawn
 }
 
-/// Draws them, one row a process, the core in strong colours.
-pub(crate) fn draw(drawn: &[Drawn<'_>], bands: &[Band], end: f64) -> String {
+/// Draws them, one row a process, the core in strong colours, below the leaders and their terms.
+pub(crate) fn draw(drawn: &[Drawn<'_>], bands: &[Band], lanes: &[Lane], end: f64) -> String {
     let begin = |d: &Drawn<'_>| d.operation.invoke_time.as_secs_f64();
     let finish = |d: &Drawn<'_>| d.operation.return_time.map_or(end, |time| time.as_secs_f64());
     let from = drawn.iter().map(begin).fold(f64::INFINITY, f64::min);
@@ -60,12 +63,17 @@ pub(crate) fn draw(drawn: &[Drawn<'_>], bands: &[Band], end: f64) -> String {
     let mut processes: Vec<_> = drawn.iter().map(|d| d.operation.process).collect();
     processes.sort_unstable();
     processes.dedup();
-    let bottom = 10.0 + processes.len() as f64 * ROW;
+    let led: Vec<&Lane> = lanes.iter().filter(|lane| leads(lane, axis)).collect();
+    let top = 10.0 + led.len() as f64 * LEADER;
+    let bottom = top + processes.len() as f64 * ROW;
     let mut figure = Figure::new(bottom + 24.0);
     bands::draw(&mut figure, bands, axis, (6.0, bottom));
     figure.time_axis(axis, 6.0, bottom);
+    for (row, lane) in led.iter().enumerate() {
+        draw_leader(&mut figure, lane, axis, 6.0 + row as f64 * LEADER);
+    }
     for (row, process) in processes.iter().enumerate() {
-        let y = 10.0 + row as f64 * ROW;
+        let y = top + row as f64 * ROW;
         figure.text("tick", (LEFT - 6.0, y + 13.0), "end", &format!("process {process}"));
         for d in drawn.iter().filter(|d| d.operation.process == *process) {
             let (x1, x2) = (axis.x(begin(d)), axis.x(finish(d)));
@@ -79,6 +87,30 @@ pub(crate) fn draw(drawn: &[Drawn<'_>], bands: &[Band], end: f64) -> String {
         }
     }
     figure.finish("Operations on the failing key over time, the contradiction in strong colours")
+}
+
+fn leads(lane: &Lane, axis: TimeAxis) -> bool {
+    lane.stretches.iter().any(|one| one.role == "leader" && axis.shows(one.from, one.to))
+}
+
+/// Draws when a node led, with the terms.
+fn draw_leader(figure: &mut Figure, lane: &Lane, axis: TimeAxis, y: f64) {
+    figure.text("tick", (LEFT - 6.0, y + 12.0), "end", &format!("{} leads", lane.node));
+    let led = lane.stretches.iter().filter(|one| one.role == "leader");
+    for stretch in led.filter(|one| axis.shows(one.from, one.to)) {
+        let (x1, x2) = (axis.x(stretch.from), axis.x(stretch.to.min(axis.to)));
+        let until =
+            if stretch.to > axis.to { "on".to_owned() } else { format!("{:.3} s", stretch.to) };
+        let tip = format!(
+            "{} leads term {} from {:.3} s to {until}",
+            lane.node, stretch.term, stretch.from
+        );
+        figure.rect("role leader", (x1, y), (x2 - x1, LEADER - 5.0), &tip);
+        if x2 - x1 > 60.0 {
+            let says = format!("term {}", stretch.term);
+            figure.text("term", ((x1 + x2) / 2.0, y + 10.5), "middle", &says);
+        }
+    }
 }
 
 fn core_word(core: bool) -> &'static str {
@@ -167,7 +199,7 @@ mod tests {
         let op = Op::write("<script>", "</svg><script>alert(1)</script>");
         let invoke = Invoke { time: Nanos(1), process: Process(0), op, node: None, request: None };
         let history = History::from_events([Event::Invoke(invoke)]).expect("a history");
-        let svg = draw(&pick(history.operations(), None, &[1]), &[], 1.0);
+        let svg = draw(&pick(history.operations(), None, &[1]), &[], &[], 1.0);
         assert!(!svg.contains("<script"), "{svg}");
     }
 
