@@ -175,10 +175,17 @@ mod tests {
         let reference = SystemSpec::reference();
         assert!(reference.connect(Addresses::new()).is_ok());
         assert!(reference.tells_its_leader());
-        for workload in catalog() {
+        for workload in catalog().iter().filter(|workload| !workload.is_wide()) {
             assert!(reference.lacks(workload).is_empty(), "{}", workload.name);
             assert_eq!(reference.claims_with(workload), Claim::ALL, "{}", workload.name);
         }
+    }
+
+    #[test]
+    fn wide_transactions_are_for_etcds_clients_alone() {
+        let wide = find("wide").unwrap();
+        assert_eq!(SystemSpec::reference().lacks(wide), ["wide"]);
+        assert_eq!(etcd().lacks(wide), [""; 0]);
     }
 
     #[test]
