@@ -24,11 +24,7 @@ pub struct Examined {
 pub fn examine(model: ModelKind, seed: u64) -> Result<Option<Examined>, String> {
     let events = generate::small(model, seed);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let reading = Reading {
-        failed_cas: [FailedCas::Observation, FailedCas::Dropped][random.random_range(0..2)],
-        nil_read: [NilRead::Absent, NilRead::Absent, NilRead::Unknown][random.random_range(0..3)],
-        initial: Value::Nil,
-    };
+    let reading = any_reading(&mut random);
     let history = History::from_events(events.clone()).map_err(|error| error.to_string())?;
     let judgement = judge(&history, model, &reading, &Budget::unlimited());
     if judgement.why.is_some() {
@@ -53,6 +49,38 @@ pub fn examine(model: ModelKind, seed: u64) -> Result<Option<Examined>, String> 
     }
     changes(model, &reading, &events, expected, &mut random).map_err(tell)?;
     Ok(Some(Examined { engine: judgement.engine, verdict: expected }))
+}
+
+/// Examines a history that is too long for brute force: all engines must say the same, and an order must hold. Nothing, if
+/// nothing in it was acknowledged; an error tells the whole story.
+pub fn compare(model: ModelKind, seed: u64) -> Result<Option<Examined>, String> {
+    let reading = any_reading(&mut ChaCha8Rng::seed_from_u64(seed));
+    let events = generate::middling(model, seed);
+    let history = History::from_events(events).map_err(|error| error.to_string())?;
+    let judgement = judge(&history, model, &reading, &Budget::unlimited());
+    if judgement.why.is_some() {
+        return Ok(None);
+    }
+    let tell = |what: String| format!("{what}\n{}", told(model, seed, &history, &judgement));
+    verify(&history, model, &judgement).map_err(|flaw| tell(flaw.to_string()))?;
+    let expected = judgement.verdict;
+    if judgement.engine != ATTEMPTS {
+        for (engine, verdict) in second_opinions(&history, model, &reading) {
+            if verdict != expected {
+                let (said, other) = (expected.name(), verdict.name());
+                return Err(tell(format!("{} says {said}, {engine} {other}", judgement.engine)));
+            }
+        }
+    }
+    Ok(Some(Examined { engine: judgement.engine, verdict: expected }))
+}
+
+fn any_reading(random: &mut ChaCha8Rng) -> Reading {
+    Reading {
+        failed_cas: [FailedCas::Observation, FailedCas::Dropped][random.random_range(0..2)],
+        nil_read: [NilRead::Absent, NilRead::Absent, NilRead::Unknown][random.random_range(0..3)],
+        initial: Value::Nil,
+    }
 }
 
 /// Makes changes that cannot matter, or can only turn invalid into valid.

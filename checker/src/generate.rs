@@ -398,9 +398,30 @@ pub fn small(model: ModelKind, seed: u64) -> Vec<Event> {
         reads: 0.5,
         seed: random.next_u64(),
     };
+    walked(shape, &mut random)
+}
+
+/// Makes a history that is true or a lie like [`small`], but too long to try every order: a search has to go wrong often
+/// before it finds one.
+pub fn middling(model: ModelKind, seed: u64) -> Vec<Event> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let shape = Shape {
+        model,
+        operations: random.random_range(12..=28),
+        clients: random.random_range(3..=7),
+        keys: 1,
+        values: Some(random.random_range(1..=4)),
+        crashes: [0.0, 0.1, 0.3][random.random_range(0..3)],
+        reads: 0.3,
+        seed: random.next_u64(),
+    };
+    walked(shape, &mut random)
+}
+
+fn walked(shape: Shape, random: &mut ChaCha8Rng) -> Vec<Event> {
     let mut events = Walk::new(shape).run();
     for _ in 0..[0, 0, 1, 1, 1, 2][random.random_range(0..6)] {
-        lie(&mut events, &mut random);
+        lie(&mut events, random);
     }
     events
 }

@@ -210,7 +210,7 @@ impl<'a, M: Model> Replay<'a, M> {
             .collect();
         let out = reals.iter().filter(|real| !kept.contains(&real.index));
         let out: Vec<&Real<'_>> = out.filter(|real| real.invoked < horizon).collect();
-        self.may_be_left_out(&out, &core, horizon)?;
+        self.may_be_left_out(&out, &as_they_were(&core, reals, horizon), horizon)?;
         let mut operations: Vec<Operation> = core.iter().map(relaxed).collect();
         if self.has_elements() {
             project(&mut operations, &out);
@@ -318,6 +318,19 @@ impl<'a, M: Model> Replay<'a, M> {
         }
         Some(false)
     }
+}
+
+/// Returns a core with the returns that its operations really had, as far as a horizon: what can be left out beside them
+/// may go before any of them becomes optional. Each step permits more, so together they do.
+///
+/// A write of 0 that began after `cas 0→2` had returned is of no use to it, though it would be to the optional cas that
+/// the core has in the end.
+fn as_they_were(core: &[CoreOperation], reals: &[Real<'_>], horizon: u32) -> Vec<CoreOperation> {
+    let returned = |op: &CoreOperation| {
+        let real = reals.iter().find(|real| real.index == op.index)?;
+        real.returned.filter(|returned| *returned <= horizon)
+    };
+    core.iter().map(|op| CoreOperation { returned: returned(op), ..op.clone() }).collect()
 }
 
 /// Takes the attempts at each request together, and leaves out what says nothing.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use squall_checker::adversary::examine;
+use squall_checker::adversary::{compare, examine};
 use squall_checker::generate::{self, Shape};
 use squall_checker::{Budget, ModelKind, Reading, Verdict, judge, verify};
 use squall_history::{F, History, Outcome};
@@ -132,4 +132,26 @@ fn locks_agree_with_brute_force() {
     agrees(ModelKind::Mutex, &[("search", 50)]);
     agrees(ModelKind::OwnerLock, &[("lock holds", 50), ("search", 50)]);
     agrees(ModelKind::Fencing, &[("token order", 50)]);
+}
+
+/// Compares all engines on histories that no engine finishes without going wrong; both verdicts must come up.
+fn engines_agree(model: ModelKind, tries: u64) {
+    let mut said: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 0..tries {
+        match compare(model, seed) {
+            Ok(None) => {}
+            Ok(Some(examined)) => *said.entry(examined.verdict.name()).or_default() += 1,
+            Err(story) => panic!("{story}"),
+        }
+    }
+    for verdict in [Verdict::Valid, Verdict::Invalid] {
+        let count = said.get(verdict.name()).copied().unwrap_or(0);
+        assert!(count >= tries / 20, "{model}: {} only {count} times", verdict.name());
+    }
+}
+
+#[test]
+fn the_searches_for_registers_agree_where_they_have_to_go_back() {
+    engines_agree(ModelKind::Register, 500);
+    engines_agree(ModelKind::CasRegister, 4_000);
 }

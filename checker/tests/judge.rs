@@ -294,6 +294,25 @@ fn no_write_leaves_a_core_for_the_sake_of_a_cas_that_changed_nothing() {
 }
 
 #[test]
+fn a_write_that_began_too_late_for_a_cas_is_left_out_before_the_cas_becomes_optional() {
+    let lines = [
+        "0 invoke write 0",
+        "0 ok write 0",
+        "0 invoke cas [0,2]",
+        "0 ok cas [0,2]",
+        "0 invoke write 3",
+        "0 ok write 3",
+        "0 invoke cas [3,1]",
+        "0 ok cas [3,1]",
+        "0 invoke read",
+        "1 invoke write 0",
+        "0 ok read 2",
+        "1 ok write 0",
+    ];
+    refuted(ModelKind::CasRegister, &lines);
+}
+
+#[test]
 fn a_lock_may_have_been_released_by_the_first_attempt_at_a_request_that_others_made_later() {
     let lines = [
         "0 invoke acquire",
