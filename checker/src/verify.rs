@@ -175,6 +175,9 @@ impl<'a, M: Model> Replay<'a, M> {
         for op in &core.operations {
             let real = reals.iter().find(|real| real.index == op.index);
             let real = real.ok_or("the core has an operation that does not matter")?;
+            if op.operation != *real.operation {
+                return Err(format!("{} is not what happened", op.operation.op));
+            }
             let same = op.returned.is_none() || op.returned == real.returned;
             if op.invoked != real.invoked || !same {
                 return Err(format!("{} is more constrained than it was", op.operation.op));

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use squall_checker::generate::{self, Shape};
 use squall_checker::{
-    Budget, FailedCas, Judgement, ModelKind, NilRead, Reading, Verdict, judge, verify,
+    Budget, Call, FailedCas, Judgement, Model, ModelKind, NilRead, Reading, Verdict, check, judge,
+    verify,
 };
-use squall_history::{Claim, History, jsonl};
+use squall_history::{Claim, F, History, Outcome, Value, jsonl};
 
 /// Reads a history of lines such as `0 invoke write 5`, `0 ok write 5`; keys, times and errors are filled in.
 fn history(lines: &[&str]) -> History {
@@ -330,6 +331,239 @@ fn a_lock_may_have_been_released_by_the_first_attempt_at_a_request_that_others_m
 }
 
 #[test]
+fn a_write_in_doubt_in_between_lets_no_earlier_write_leave_a_core() {
+    let lines = [
+        "0 invoke write 1",
+        "0 ok write 1",
+        "1 invoke write 2",
+        "1 info write 2",
+        "2 invoke write 1",
+        "2 info write 1",
+        "0 invoke read",
+        "0 ok read 1",
+        "0 invoke read",
+        "0 ok read 2",
+        "0 invoke read",
+        "0 ok read 1",
+        "0 invoke read",
+        "0 ok read 2",
+    ];
+    refuted(ModelKind::Register, &lines);
+}
+
+/// Judges, and has the order that was found replayed.
+fn ordered(model: ModelKind, lines: &[&str]) -> Judgement {
+    let history = history(lines);
+    let judgement = judge(&history, model, &Reading::default(), &Budget::unlimited());
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    assert_eq!(verify(&history, model, &judgement).map(|replayed| replayed.orders), Ok(1));
+    judgement
+}
+
+#[test]
+fn cas_that_lead_into_each_other_have_no_first_whatever_else_happened() {
+    let lines = [
+        "0 invoke write 5",
+        "0 ok write 5",
+        "0 invoke cas [1,2]",
+        "1 invoke cas [2,1]",
+        "0 ok cas [1,2]",
+        "1 ok cas [2,1]",
+    ];
+    refuted(ModelKind::CasRegister, &lines);
+    assert_eq!(judged(ModelKind::CasRegister, &lines).engine, "register zones");
+}
+
+#[test]
+fn a_register_that_was_emptied_again_is_empty_twice() {
+    let meanwhile = ["0 invoke delete", "1 invoke read", "1 ok read null", "0 ok delete"];
+    ordered(ModelKind::Register, &meanwhile);
+    let again = [
+        "0 invoke write 1",
+        "0 ok write 1",
+        "0 invoke delete",
+        "0 ok delete",
+        "1 invoke read",
+        "1 ok read null",
+    ];
+    assert_eq!(ordered(ModelKind::Register, &again).engine, "register search");
+}
+
+#[test]
+fn a_write_that_returns_first_does_not_stand_for_a_cas_to_the_same_value() {
+    let lines = [
+        "0 invoke cas [null,2]",
+        "1 invoke write 2",
+        "2 invoke write 5",
+        "3 invoke read",
+        "3 ok read 2",
+        "3 invoke read",
+        "3 ok read 5",
+        "3 invoke read",
+        "3 ok read 2",
+        "1 ok write 2",
+        "0 ok cas [null,2]",
+        "2 ok write 5",
+    ];
+    assert_eq!(ordered(ModelKind::CasRegister, &lines).engine, "register search");
+}
+
+#[test]
+fn cas_in_doubt_may_lead_to_what_was_read_by_several_steps() {
+    let lines = [
+        "0 invoke cas [null,1]",
+        "0 info cas [null,1]",
+        "1 invoke cas [1,2]",
+        "1 info cas [1,2]",
+        "2 invoke cas [2,3]",
+        "2 info cas [2,3]",
+        "3 invoke cas [9,3]",
+        "3 info cas [9,3]",
+        "4 invoke read",
+        "4 ok read 3",
+    ];
+    assert_eq!(ordered(ModelKind::CasRegister, &lines).engine, "register search");
+}
+
+#[test]
+fn what_is_lost_with_one_write_in_doubt_is_not_lost_with_another_that_leaves_the_same() {
+    let lines = [
+        "0 invoke write 2",
+        "0 info write 2",
+        "1 invoke cas [null,2]",
+        "1 info cas [null,2]",
+        "2 invoke read",
+        "2 ok read 2",
+        "2 invoke write 3",
+        "2 ok write 3",
+        "2 invoke read",
+        "2 ok read 2",
+    ];
+    assert_eq!(ordered(ModelKind::CasRegister, &lines).engine, "register search");
+    // To what a store holds something may be appended, and then the general search decides.
+    let store = [
+        r#"0 invoke write "b""#,
+        r#"0 info write "b""#,
+        r#"1 invoke cas [null,"b"]"#,
+        r#"1 info cas [null,"b"]"#,
+        "2 invoke read",
+        r#"2 ok read "b""#,
+        r#"2 invoke write "c""#,
+        r#"2 ok write "c""#,
+        "2 invoke read",
+        r#"2 ok read "b""#,
+        r#"2 invoke append "x""#,
+        r#"2 ok append "x""#,
+    ];
+    assert_eq!(ordered(ModelKind::Kv, &store).engine, "search");
+}
+
+#[test]
+fn an_empty_text_is_what_is_absent_in_a_store() {
+    ordered(ModelKind::Kv, &["0 invoke read", r#"0 ok read """#]);
+}
+
+#[test]
+fn increments_that_differ_are_added_up() {
+    let reads = |seen: &str| {
+        let read = format!("0 ok read {seen}");
+        let lines =
+            ["0 invoke add 1", "0 ok add 1", "0 invoke add 2", "0 ok add 2", "0 invoke read"];
+        let lines: Vec<&str> = lines.into_iter().chain([&*read]).collect();
+        judged(ModelKind::Counter, &lines).verdict
+    };
+    assert_eq!(reads("3"), Verdict::Valid);
+    assert_eq!(reads("2"), Verdict::Invalid);
+}
+
+#[test]
+fn increments_may_take_away() {
+    let reads = |seen: &str| {
+        let read = format!("0 ok read {seen}");
+        let lines = ["0 invoke add -1", "0 ok add -1", "0 invoke read", &read];
+        judged(ModelKind::Counter, &lines).verdict
+    };
+    assert_eq!(reads("-1"), Verdict::Valid);
+    assert_eq!(reads("1"), Verdict::Invalid);
+}
+
+#[test]
+fn a_count_is_read_as_early_as_it_may_be() {
+    let lines = [
+        "0 invoke increment 1",
+        "0 ok increment 1",
+        "1 invoke read",
+        "0 invoke increment 1",
+        "0 ok increment 1",
+        "1 ok read 1",
+    ];
+    assert_eq!(ordered(ModelKind::Counter, &lines).engine, "counter groups");
+}
+
+#[test]
+fn a_token_is_held_against_all_that_are_smaller() {
+    let lines = [
+        "2 invoke acquire",
+        "3 invoke acquire",
+        "3 ok acquire 3",
+        "1 invoke acquire",
+        "1 ok acquire 1",
+        "2 ok acquire 2",
+    ];
+    refuted(ModelKind::Fencing, &lines);
+}
+
+#[test]
+fn a_lock_that_was_refused_is_not_held() {
+    let lines = ["0 invoke acquire", "0 fail acquire", "0 invoke release", "0 ok release"];
+    refuted(ModelKind::OwnerLock, &lines);
+}
+
+#[test]
+fn a_list_that_nobody_can_have_made_is_refuted() {
+    let append = |n: u64| [format!("{n} invoke append {n}"), format!("{n} ok append {n}")];
+    let read = |seen: &str| ["0 invoke read".to_owned(), format!("0 ok read {seen}")];
+    let refuted = |lines: Vec<String>| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        refuted(ModelKind::ListAppend, &lines);
+        assert_eq!(judged(ModelKind::ListAppend, &lines).engine, "list order");
+    };
+    refuted([append(1), read("[1,7]")].concat());
+    // Their last elements are equal.
+    refuted([append(1), append(2), append(3), read("[1,2,3]"), read("[2,1,3]")].concat());
+}
+
+#[test]
+fn every_state_that_may_follow_a_step_is_tried() {
+    /// A counter that rises by one or two at a time, as it likes.
+    struct Unsteady;
+
+    impl Model for Unsteady {
+        type State = i64;
+
+        fn init(&self) -> i64 {
+            0
+        }
+
+        fn step(&self, count: &i64, call: &Call<'_>, next: &mut Vec<i64>) {
+            match (&call.op.f, call.outcome) {
+                (F::Read, Outcome::Ok(seen)) if *seen == Value::Int(*count) => next.push(*count),
+                (F::Read, _) => {}
+                _ => next.extend([count + 1, count + 2]),
+            }
+        }
+    }
+
+    let reads = |seen: &str| {
+        let read = format!("0 ok read {seen}");
+        let lines = ["0 invoke increment", "0 ok increment", "0 invoke read", &read];
+        check(&Unsteady, &history(&lines), &Budget::unlimited()).verdict
+    };
+    assert_eq!([reads("1"), reads("2")], [Verdict::Valid; 2]);
+    assert_eq!(reads("3"), Verdict::Invalid);
+}
+
+#[test]
 fn an_unknown_model_is_answered_with_the_nearest() {
     let error = "fifoqueue".parse::<ModelKind>().unwrap_err();
     assert_eq!(error.nearest, ModelKind::FifoQueue);
@@ -392,6 +626,34 @@ fn a_write_in_doubt_explains_a_read_at_any_position_behind_what_had_returned() {
         ],
     );
     assert_eq!(judgement.positions.verdict(), Verdict::Valid);
+}
+
+#[test]
+fn a_write_in_doubt_has_no_position_before_what_had_returned_when_it_began() {
+    let lines = [
+        "2 invoke read",
+        "1 invoke write 5",
+        "1 ok write 5 ,\"pos\":7",
+        "0 invoke write 4",
+        "0 info write 4",
+        "2 ok read 4 ,\"pos\":6",
+    ];
+    let judgement = judged(ModelKind::Register, &lines);
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    assert_eq!(judgement.positions.verdict(), Verdict::Invalid);
+}
+
+#[test]
+fn positions_of_writes_against_real_time_are_a_violation_although_the_model_permits_them() {
+    let lines = [
+        "0 invoke write 4",
+        "0 ok write 4 ,\"pos\":9",
+        "0 invoke write 5",
+        "0 ok write 5 ,\"pos\":8",
+    ];
+    let judgement = judged(ModelKind::Register, &lines);
+    assert_eq!(judgement.verdict, Verdict::Valid);
+    assert_eq!(judgement.positions.verdict(), Verdict::Invalid);
 }
 
 #[test]

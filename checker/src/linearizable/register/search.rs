@@ -821,9 +821,8 @@ impl<'a, K: Word> Search<'a, K> {
     /// Goes back if nothing can come of this configuration, as far as nothing could.
     fn cut_short(&mut self) -> bool {
         if let Some(value) = self.missing() {
-            self.jump(|search, level, took| {
-                level.value == value || search.acts[took as usize].leaves() == Some(value)
-            });
+            // Whoever left it meanwhile led to such a level.
+            self.jump(|_, level, _| level.value == value);
             return true;
         }
         let left = self.left;
