@@ -92,7 +92,7 @@ fn write(dir: &Path, node: u64) -> Result<(), Box<dyn std::error::Error>> {
     let mut out = BufWriter::new(file);
     let write = Some("through".to_owned());
     let header =
-        Header { squall: FORMAT.to_owned(), node: name(node), boot: 0, write, state: None };
+        Header { squall: FORMAT.to_owned(), node: name(node), boot: 0, write, state: None, torn: None };
     serde_json::to_writer(&mut out, &header)?;
     out.write_all(b"\n")?;
 

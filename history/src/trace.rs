@@ -30,10 +30,20 @@ pub struct Header {
     /// `through` where each step is one write(2), so that kill -9 loses nothing; absence is judged only then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<String>,
-    /// For events read from a node's files: `dead` or `paused`.
+    /// For events read from a node's files: [`DEAD`], [`PAUSED`] or [`UNREAD`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// For events read from a node's files: how many bytes at the end were no whole write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torn: Option<u64>,
 }
+
+/// The state of a node that did not run while its files were read.
+pub const DEAD: &str = "dead";
+/// The state of a node that stood still while its files were read, and went on.
+pub const PAUSED: &str = "paused";
+/// Stands for the state where the files could not be read; a note says why.
+pub const UNREAD: &str = "unread";
 
 /// One line after the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,12 +6,16 @@ use squall_history::{Claim, History};
 use super::facts::Facts;
 use super::findings::Findings;
 use super::place::Place;
+use super::server::Closed;
 use super::settled::Settled;
 
 /// One property.
 pub(super) trait Check {
     /// Looks at an event before the facts take it in.
     fn look(&mut self, at: Place, event: &TraceEvent, facts: &Facts);
+
+    /// Looks at a reading of a node's files that was told to its end; the facts hold what it amounts to.
+    fn close(&mut self, _reading: Closed, _facts: &Facts) {}
 
     /// Rules, once all is said.
     fn rule(&self, end: &End<'_>) -> Ruling;

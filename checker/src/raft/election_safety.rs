@@ -1,7 +1,8 @@
 //! Election Safety: at most one leader can be elected in a given term (paper §5.2).
 //!
 //! A conflict: two nodes that both won a term cannot both be right, whatever lines are missing. A follower that answers
-//! AppendEntries of a term names its leader too.
+//! AppendEntries of a term names its leader too. So do votes in the files of dead nodes: whoever has those of a majority was
+//! elected, whether he lived to know it or not.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,22 @@ use super::facts::Facts;
 use super::findings::{Findings, said};
 use super::place::{Id, Place};
 
-/// Leaders are remembered by the facts; nothing is left to look at.
+/// Leaders are remembered by the facts; what is left are votes.
 #[derive(Debug, Default)]
-pub(super) struct ElectionSafety;
+pub(super) struct ElectionSafety {
+    /// In files: by term and candidate who voted for him, and where that was first read.
+    votes: BTreeMap<(Epoch, Id), BTreeMap<Id, Place>>,
+}
 
 impl Check for ElectionSafety {
-    fn look(&mut self, _at: Place, _event: &TraceEvent, _facts: &Facts) {}
+    fn look(&mut self, at: Place, event: &TraceEvent, facts: &Facts) {
+        if let TraceEvent::HardState { term, vote: Some(vote) } = event
+            && facts.files(at.node).is_some_and(|files| files.dead)
+            && let Some(to) = facts.names.find(vote)
+        {
+            self.votes.entry((*term, to)).or_default().entry(at.node).or_insert(at);
+        }
+    }
 
     fn rule(&self, end: &End<'_>) -> Ruling {
         let facts = end.facts;
@@ -35,11 +46,17 @@ impl Check for ElectionSafety {
                 });
             }
         }
+        let by_votes = self.elected(facts);
+        self.two_elected(&by_votes, &mut findings, facts);
         let elected = facts.leaders.iter().count() as u64;
         let terms = facts.leaders.terms() as u64;
         let nodes = facts.servers.iter().filter(|server| !server.boots.is_empty()).count() as u64;
-        let scope = match elected {
-            0 => Err("no election was traced".to_owned()),
+        let scope = match (elected, by_votes.len() as u64) {
+            (0, 0) => Err("no election was traced".to_owned()),
+            (0, terms) => Ok(format!(
+                "{} by votes on disk, one in each term",
+                count(terms, "leader", "leaders")
+            )),
             _ => Ok(format!(
                 "{} in {} of {}",
                 count(elected, "leader", "leaders"),
@@ -51,6 +68,45 @@ impl Check for ElectionSafety {
             .figure("leaders", elected)
             .figure("terms", terms)
             .figure("nodes", nodes)
+    }
+}
+
+impl ElectionSafety {
+    /// Returns for each term who has the votes of a majority; nobody while configurations change, since it is not known
+    /// then who votes.
+    fn elected(&self, facts: &Facts) -> BTreeMap<Epoch, Vec<Id>> {
+        let mut elected: BTreeMap<Epoch, Vec<Id>> = BTreeMap::new();
+        let Some(config) = facts.configs.only() else { return elected };
+        for ((term, candidate), voters) in &self.votes {
+            if config.majority_has(|voter| u64::from(voters.contains_key(&voter))) == 1 {
+                elected.entry(*term).or_default().push(*candidate);
+            }
+        }
+        elected
+    }
+
+    fn two_elected(
+        &self,
+        elected: &BTreeMap<Epoch, Vec<Id>>,
+        findings: &mut Findings,
+        facts: &Facts,
+    ) {
+        for (term, leaders) in elected {
+            let [first, second, ..] = leaders[..] else { continue };
+            let votes = |to: Id| self.votes[&(*term, to)].values().map(move |at| (*at, to));
+            let last = votes(first).chain(votes(second)).map(|(at, _)| at).max();
+            let Some(last) = last else { continue };
+            findings.add(last, || {
+                let (one, two) = (facts.name(first), facts.name(second));
+                let summary =
+                    format!("{one} and {two} both have the votes of a majority in term {term}");
+                let tell = |(at, to): (Place, Id)| {
+                    let (voter, to) = (facts.name(at.node), facts.name(to));
+                    said(at, format!("{voter}'s files have its vote for {to} in term {term}"))
+                };
+                (summary, votes(first).chain(votes(second)).map(tell).collect())
+            });
+        }
     }
 }
 

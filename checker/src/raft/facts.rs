@@ -9,7 +9,7 @@ use super::entries::{Entries, Told};
 use super::leaders::Leaders;
 use super::place::{Id, Names, Place};
 use super::quorum::{Config, Configs};
-use super::server::{Role, Server};
+use super::server::{Files, Role, Server};
 
 /// How often which kinds of events were seen, and by which nodes, a bit each: kinds that are missing switch off checks.
 #[derive(Debug, Default)]
@@ -67,6 +67,16 @@ impl Facts {
 
     pub(super) fn name(&self, id: Id) -> &str {
         self.names.name(id)
+    }
+
+    /// Returns what a reading of a node's files can show, where that is what is being told.
+    pub(super) fn files(&self, node: Id) -> Option<Files> {
+        self.server(node).boots.last().and_then(|boot| boot.files)
+    }
+
+    /// Returns whether all that was told was read from files.
+    pub(super) fn only_files(&self) -> bool {
+        self.servers.iter().flat_map(|server| &server.boots).all(|boot| boot.files.is_some())
     }
 
     /// Returns why absences cannot be judged over what a node said, if that is so.

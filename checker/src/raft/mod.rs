@@ -10,6 +10,10 @@
 //! was durable. Missing lines create absences, so they are judged only where the trace is complete: `"write":"through"`,
 //! no gap in `seq`, no torn last line. What is known of a node's log, role and disk is forgotten at a gap.
 //!
+//! **Files.** A node's files are read while it stands still, again and again, and each reading tells the log's history anew,
+//! as a boot of its own. What one reading shows for good (terms, votes, entries below its commit index) must be in the
+//! next, unless that one is torn: what it lacks then is not held against it.
+//!
 //! **Terms, not clocks.** No verdict orders events of different processes by time; only `seq` within a boot, terms, and
 //! the messages that two lines speak of. Times choose which of several contradictions is told first, and nothing more.
 
@@ -43,14 +47,14 @@ mod vote_once;
 use std::fmt;
 use std::io::BufRead;
 
-use squall_history::trace::{Header, Line, ReadError, Reader, Survey, Trace, TraceEvent};
+use squall_history::trace::{self, Header, Line, ReadError, Reader, Survey, Trace, TraceEvent};
 use squall_history::{Claim, History, NodeName};
 
 use crate::Row;
 use check::{Check, End};
 use facts::Facts;
 use place::{Id, Place};
-use server::Boot;
+use server::{Boot, Closed, Files};
 use settled::Settled;
 
 /// What every row of this module names as its engine.
@@ -154,7 +158,12 @@ impl Judge {
             ));
             return BootId { of: None };
         };
-        let boot = Boot { number, file: file.to_owned(), missing: Vec::new(), closed: false };
+        let files = header.state.as_deref().map(|state| Files {
+            dead: state == trace::DEAD,
+            whole: header.torn.is_none() && state != trace::UNREAD,
+        });
+        let file = file.to_owned();
+        let boot = Boot { number, file, missing: Vec::new(), closed: false, files };
         self.facts.server_mut(node).begin(boot, header.state.is_none());
         BootId { of: Some((node, number)) }
     }
@@ -163,7 +172,9 @@ impl Judge {
     pub fn feed(&mut self, boot: BootId, number: u32, line: &Line) {
         let Some((node, boot)) = boot.of else { return };
         let at = Place { time: line.time, node, boot, line: number };
-        self.facts.server_mut(node).count(line.seq);
+        let server = self.facts.server_mut(node);
+        server.count(line.seq);
+        server.last_line = Some(at);
         self.name_everybody(&line.event);
         for check in &mut self.checks {
             check.look(at, &line.event, &self.facts);
@@ -178,6 +189,13 @@ impl Judge {
         if let Some(boot) = server.boots.iter_mut().rev().find(|boot| boot.number == number) {
             boot.closed = true;
             boot.missing = survey.missing.iter().map(ToString::to_string).collect();
+        }
+        let Some((files, at)) = self.facts.files(node).zip(self.facts.server(node).last_line)
+        else {
+            return;
+        };
+        for check in &mut self.checks {
+            check.close(Closed { files, at }, &self.facts);
         }
     }
 
@@ -213,7 +231,7 @@ impl Judge {
 
 fn checks() -> Vec<Box<dyn Check>> {
     vec![
-        Box::new(election_safety::ElectionSafety),
+        Box::new(election_safety::ElectionSafety::default()),
         Box::new(leader_append_only::LeaderAppendOnly::default()),
         Box::new(log_matching::LogMatching::default()),
         Box::new(leader_completeness::LeaderCompleteness),

@@ -4,6 +4,9 @@
 //! durable terms in their order over all boots; roles and commits in their order within a boot, none below the recovered
 //! term; and a boot recovers no less than its predecessors acknowledged, voted in, won or made durable. A candidacy
 //! binds no later boot, since it may die before it is durable.
+//!
+//! A reading of files tells old terms again. Terms are compared within a reading, and the last one of a reading with that
+//! of the one before.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +17,7 @@ use super::check::{Check, End, Ruling, count};
 use super::facts::Facts;
 use super::findings::{Findings, said};
 use super::place::{Id, Place};
+use super::server::Closed;
 
 /// A term, and where a node said it.
 type Said = Option<(Epoch, Place)>;
@@ -26,6 +30,8 @@ struct Terms {
     current: Said,
     /// The highest term that binds later boots.
     bound: Said,
+    /// The highest term in which a reading of the node's files ended.
+    read: Said,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +44,7 @@ pub(super) struct MonotoneTerms {
 impl Check for MonotoneTerms {
     fn look(&mut self, at: Place, event: &TraceEvent, facts: &Facts) {
         match event {
+            TraceEvent::Boot { .. } if facts.files(at.node).is_some() => self.reread(at),
             TraceEvent::Boot { term, .. } => self.boot(at, *term, facts),
             TraceEvent::HardState { term, .. } => self.durable(at, *term, facts),
             TraceEvent::BecomeLeader { term, .. } => {
@@ -70,7 +77,22 @@ impl Check for MonotoneTerms {
         }
     }
 
+    fn close(&mut self, reading: Closed, facts: &Facts) {
+        if !reading.files.whole {
+            return;
+        }
+        let terms = self.node(reading.at);
+        let (term, at) = terms.durable.unwrap_or((Epoch::default(), reading.at));
+        let before = terms.read;
+        terms.read = terms.read.max(Some((term, at)));
+        self.compare(at, term, before, "ends in", facts);
+    }
+
     fn rule(&self, end: &End<'_>) -> Ruling {
+        let told = match end.facts.only_files() {
+            true => ("reading", "readings"),
+            false => ("boot", "boots"),
+        };
         let boots: usize = end.facts.servers.iter().map(|server| server.boots.len()).sum();
         let highest = self.nodes.values().filter_map(|terms| terms.bound.max(terms.current)).max();
         let scope = match highest {
@@ -78,7 +100,7 @@ impl Check for MonotoneTerms {
             Some((highest, _)) => Ok(format!(
                 "{} over {} rise to term {highest}",
                 count(self.nodes.len() as u64, "node", "nodes"),
-                count(boots as u64, "boot", "boots")
+                count(boots as u64, told.0, told.1)
             )),
         };
         Ruling::new(Claim::MonotoneTerms, self.findings.clone(), scope)
@@ -95,6 +117,12 @@ impl MonotoneTerms {
         terms.durable = Some((term, at));
         terms.current = Some((term, at));
         terms.bound = Some((term, at)).max(terms.bound);
+    }
+
+    /// A reading of files begins again where the log does.
+    fn reread(&mut self, at: Place) {
+        let terms = self.node(at);
+        (terms.durable, terms.current) = (None, None);
     }
 
     fn durable(&mut self, at: Place, term: Epoch, facts: &Facts) {
@@ -128,8 +156,9 @@ impl MonotoneTerms {
         self.findings.add(at, || {
             let node = facts.name(at.node);
             let (boot, known_boot) = (at.boot, known_at.boot);
+            let told = if facts.files(at.node).is_some() { "reading" } else { "boot" };
             let summary = format!(
-                "{node} went back from term {known} (boot {known_boot}) to term {term} (boot {boot})"
+                "{node} went back from term {known} ({told} {known_boot}) to term {term} ({told} {boot})"
             );
             let lines = vec![
                 said(known_at, format!("{node} has reached term {known}")),

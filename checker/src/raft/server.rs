@@ -14,6 +14,25 @@ pub(super) struct Boot {
     pub(super) missing: Vec<String>,
     /// It was fed to its end.
     pub(super) closed: bool,
+    /// It is no boot but a reading of the node's files, counted on its own.
+    pub(super) files: Option<Files>,
+}
+
+/// What a reading of a node's files can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    /// The node did not run, so that no write was under way that a running one would have gone on with.
+    pub(super) dead: bool,
+    /// All of it was read: what is not there is not in the files.
+    pub(super) whole: bool,
+}
+
+/// A reading that was told to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closed {
+    pub(super) files: Files,
+    /// Its last line.
+    pub(super) at: Place,
 }
 
 /// What a node is, by its own word.
@@ -71,6 +90,8 @@ pub(super) struct Server {
     pub(super) firm_to: u64,
     /// Entries up to here were reported committed in this boot.
     pub(super) marked_to: u64,
+    /// The last line of this boot so far.
+    pub(super) last_line: Option<Place>,
 }
 
 impl Default for Server {
@@ -93,6 +114,7 @@ impl Default for Server {
             kept: None,
             firm_to: 0,
             marked_to: 0,
+            last_line: None,
         }
     }
 }
@@ -111,6 +133,7 @@ impl Server {
         self.term = None;
         self.config = None;
         self.marked_to = 0;
+        self.last_line = None;
     }
 
     /// Keeps what the boot that ends leaves on disk for good.

@@ -2,6 +2,9 @@
 //!
 //! Below the node's own commit index it is always wrong. Of an entry that others committed, it is wrong if the leader
 //! for whom the node truncates has a term in which the entry was committed, or a later one: that leader holds it.
+//!
+//! What a reading of a node's files shows below its commit index is in every later reading too: below the base of its log,
+//! in a snapshot, or where it was. An entry that is not there counts only where all of the files was read.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +13,9 @@ use squall_history::trace::{Epoch, TraceEvent};
 
 use super::check::{Check, End, Ruling, count};
 use super::facts::{Appended, Facts};
-use super::findings::{Findings, said};
+use super::findings::{Findings, Said, said};
 use super::place::{Id, Place};
+use super::server::Closed;
 
 /// A suffix was removed.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +28,19 @@ struct Truncation {
     at: Place,
 }
 
+/// Entries that a node's files showed below its commit index.
+#[derive(Debug)]
+struct Kept {
+    /// The index of the first.
+    first: u64,
+    slots: Vec<u32>,
+    /// Where the commit index was read.
+    at: Place,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct TruncateNotCommitted {
+    kept: BTreeMap<Id, Kept>,
     truncations: Vec<Truncation>,
     /// The last truncation of each node, with its unbroken stretch: the append that follows tells more of the leader.
     open: BTreeMap<Id, (usize, u32)>,
@@ -47,6 +62,11 @@ impl Check for TruncateNotCommitted {
             }
             _ => {}
         }
+    }
+
+    fn close(&mut self, reading: Closed, facts: &Facts) {
+        self.against_earlier(reading, facts);
+        self.keep(reading.at.node, facts);
     }
 
     fn rule(&self, end: &End<'_>) -> Ruling {
@@ -82,6 +102,97 @@ impl Check for TruncateNotCommitted {
 }
 
 impl TruncateNotCommitted {
+    /// Holds a reading against what those before it showed to be committed.
+    fn against_earlier(&mut self, reading: Closed, facts: &Facts) {
+        let log = &facts.server(reading.at.node).log;
+        let (Some(kept), Some(last)) = (self.kept.get(&reading.at.node), log.last()) else {
+            return;
+        };
+        let kept_at = kept.at;
+        let above_base = (kept.first..).zip(&kept.slots).filter(|(at, _)| *at >= log.first());
+        let other = above_base.map(|(at, slot)| (at, *slot, log.slot_at(at)));
+        match { other }.find(|(_, known, now)| *now != Some(*known)) {
+            Some((index, known, Some(now))) => {
+                self.changed(index, [known, now], kept_at, reading.at, facts);
+            }
+            Some((index, known, None)) if reading.files.whole => {
+                self.lost(index, known, last.index, kept_at, reading.at, facts);
+            }
+            Some((_, _, None)) | None => {}
+        }
+    }
+
+    /// Remembers what this reading shows to be committed.
+    fn keep(&mut self, node: Id, facts: &Facts) {
+        let server = facts.server(node);
+        let Some((commit, at)) = server.commit else { return };
+        let next = match self.kept.get(&node) {
+            Some(kept) => kept.first + kept.slots.len() as u64,
+            None => server.log.first(),
+        };
+        let more = server.log.slots(next, commit);
+        if more.is_empty() {
+            return;
+        }
+        match self.kept.get_mut(&node).filter(|_| server.log.first() <= next) {
+            Some(kept) => {
+                kept.slots.extend_from_slice(more);
+                kept.at = at;
+            }
+            None => {
+                let first = server.log.first().max(next);
+                self.kept.insert(node, Kept { first, slots: more.to_vec(), at });
+            }
+        }
+    }
+
+    fn changed(
+        &mut self,
+        index: u64,
+        [known, now]: [u32; 2],
+        kept_at: Place,
+        at: Place,
+        facts: &Facts,
+    ) {
+        self.findings.add(at, || {
+            let node = facts.name(at.node);
+            let (was, is) = (facts.entries.get(known).term, facts.entries.get(now).term);
+            let summary = format!(
+                "{node} had committed {index}@{was}, and its files have another entry there later, {index}@{is}"
+            );
+            let lines = vec![
+                said(kept_at, format!("{node}'s files say that it has committed {index}@{was}")),
+                Said::Had(known),
+                Said::Had(now),
+            ];
+            (summary, lines)
+        });
+    }
+
+    fn lost(
+        &mut self,
+        index: u64,
+        known: u32,
+        last: u64,
+        kept_at: Place,
+        at: Place,
+        facts: &Facts,
+    ) {
+        self.findings.add(at, || {
+            let node = facts.name(at.node);
+            let was = facts.entries.get(known).term;
+            let summary = format!(
+                "{node} had committed {index}@{was}, and its log on disk ends at {last} later"
+            );
+            let lines = vec![
+                said(kept_at, format!("{node}'s files say that it has committed {index}@{was}")),
+                Said::Had(known),
+                said(at, format!("{node}'s log on disk ends at {last}")),
+            ];
+            (summary, lines)
+        });
+    }
+
     fn truncates(&mut self, at: Place, from: u64, by: Epoch, facts: &Facts) {
         let server = facts.server(at.node);
         if server.log.last().is_some_and(|last| last.index < from) {

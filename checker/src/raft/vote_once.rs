@@ -2,6 +2,8 @@
 //!
 //! A conflict. A vote binds when it was granted or durable, and when its owner won; a candidacy may die with its boot
 //! before it is durable, so it binds within its boot alone. Pre-votes bind nobody.
+//!
+//! Where a dead node's files show a vote, a later reading in the same term shows it too.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,7 @@ use super::check::{Check, End, Ruling, count};
 use super::facts::Facts;
 use super::findings::{Findings, said};
 use super::place::{Id, Place};
+use super::server::Closed;
 
 /// A vote, and where it was said.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +32,21 @@ enum How {
     Stood,
 }
 
+/// A term with its vote, as a node's files have it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    now: Option<(Epoch, Option<Id>, Place)>,
+    before: Option<(Epoch, Id, Place)>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct VoteOnce {
     /// By voter and term.
     votes: BTreeMap<(Id, Epoch), Vote>,
     /// Candidacies of the present boots, which are votes of a candidate for himself.
     stood: BTreeMap<Id, (Epoch, Place)>,
+    /// The last hard state of the readings of a node's files: the present one, and the one before.
+    read: BTreeMap<Id, Read>,
     findings: Findings,
 }
 
@@ -49,11 +61,13 @@ impl Check for VoteOnce {
             }
             TraceEvent::Boot { term, vote, .. } => {
                 self.stood.remove(&at.node);
+                self.read.entry(at.node).or_default().now = None;
                 if let Some(to) = find(vote) {
                     self.vote(*term, Vote { to, at, how: How::Durable }, facts);
                 }
             }
             TraceEvent::HardState { term, vote } => {
+                self.read.entry(at.node).or_default().now = Some((*term, find(vote), at));
                 if let Some(to) = find(vote) {
                     self.vote(*term, Vote { to, at, how: How::Durable }, facts);
                 }
@@ -66,6 +80,21 @@ impl Check for VoteOnce {
             }
             _ => {}
         }
+    }
+
+    fn close(&mut self, reading: Closed, facts: &Facts) {
+        if !(reading.files.dead && reading.files.whole) {
+            return;
+        }
+        let read = self.read.entry(reading.at.node).or_default();
+        let Some((term, vote, at)) = read.now else { return };
+        if let (None, Some((known, to, known_at))) = (vote, read.before)
+            && known == term
+        {
+            self.forgotten(term, (to, known_at), at, facts);
+        }
+        let read = self.read.entry(reading.at.node).or_default();
+        read.before = vote.map(|to| (term, to, at)).or(read.before);
     }
 
     fn rule(&self, end: &End<'_>) -> Ruling {
@@ -102,6 +131,18 @@ impl VoteOnce {
         if first.to != vote.to {
             self.twice(term, first, vote, facts);
         }
+    }
+
+    fn forgotten(&mut self, term: Epoch, (to, known_at): (Id, Place), at: Place, facts: &Facts) {
+        self.findings.add(at, || {
+            let (node, to) = (facts.name(at.node), facts.name(to));
+            let summary = format!("{node} had voted for {to} in term {term}, and forgot it");
+            let lines = vec![
+                said(known_at, format!("{node}'s files have its vote for {to} in term {term}")),
+                said(at, format!("{node}'s files have no vote in term {term}")),
+            ];
+            (summary, lines)
+        });
     }
 
     fn twice(&mut self, term: Epoch, first: Vote, second: Vote, facts: &Facts) {

@@ -538,6 +538,7 @@ impl World {
             boot: state.boot,
             write: Some("through".to_owned()),
             state: None,
+            torn: None,
         };
         let lines = std::mem::take(&mut state.lines);
         let lines = (2..).zip(lines).collect();

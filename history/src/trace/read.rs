@@ -331,5 +331,5 @@ fn header(bytes: &[u8], torn: bool, path: &Path) -> Result<Header, ReadError> {
 fn header_of_name(path: &Path) -> Option<Header> {
     let (node, boot) = path.file_stem()?.to_str()?.rsplit_once('.')?;
     let (node, boot) = (NodeName::from(node), boot.parse().ok()?);
-    Some(Header { squall: FORMAT.to_owned(), node, boot, write: None, state: None })
+    Some(Header { squall: FORMAT.to_owned(), node, boot, write: None, state: None, torn: None })
 }

@@ -80,6 +80,7 @@ fn header() -> Header {
         boot: 3,
         write: Some("through".to_owned()),
         state: None,
+        torn: None,
     }
 }
 

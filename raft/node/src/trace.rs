@@ -37,6 +37,7 @@ impl Recorder {
             boot,
             write: Some("through".to_owned()),
             state: None,
+            torn: None,
         };
         recorder.json(&header);
         recorder
