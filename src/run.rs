@@ -143,6 +143,9 @@ impl<'a> Run<'a> {
         let data = self.data()?;
         self.manifest.settings.insert("data".to_owned(), data.name().to_owned());
         let (sites, setup) = self.places(&network, &data);
+        let dirs = sites.iter().map(|site| (site.name.clone(), site.data.clone())).collect();
+        let layout = disk::layout(self.system.reader);
+        let readings = Arc::new(disk::Readings::new(layout, dirs, self.clock));
         let plans = squall_systems::plan(&self.system, &sites, &setup).map_err(Failure::harness)?;
         let addresses = squall_systems::client_addresses(&self.system, &sites, &setup)
             .map_err(Failure::harness)?;
@@ -166,8 +169,12 @@ impl<'a> Run<'a> {
         // 4. Load and faults together, until the time limit.
         let leader = self.system.leader_probe(addresses);
         let clock = self.clock;
-        let world = World {
+        let read = Arc::new(disk::ReadWhileStill {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
+            readings: Arc::clone(&readings),
+        });
+        let world = World {
+            cluster: Arc::clone(&read) as Arc<dyn Cluster>,
             leader: Arc::clone(&leader),
             clock: Arc::new(move || clock.now()),
         };
@@ -182,7 +189,7 @@ impl<'a> Run<'a> {
             self.progress.note(&format!("squall: {} ended by itself", death.node));
             if cluster.state(&death.node) != squall_cluster::NodeState::Running {
                 // One that cannot start again answers no final read, and the run says so.
-                let _ = cluster.start(&death.node).await;
+                let _ = read.start(&death.node).await;
             }
         }
 
@@ -219,7 +226,7 @@ impl<'a> Run<'a> {
         }
 
         // 8. The data of the nodes vanishes with the sandbox: keep it where somebody may want to look.
-        self.keep_data(&cluster).await?;
+        self.keep_data(&cluster, &readings).await?;
         Ok(match ended {
             Ended::Stopped => State::Interrupted,
             Ended::Violated => State::Stopped,
@@ -407,13 +414,20 @@ impl<'a> Run<'a> {
         Ok(reads.left() + reads.given_up().len())
     }
 
-    async fn keep_data(&self, cluster: &Arc<Sandboxed>) -> Result<(), Failure> {
+    async fn keep_data(
+        &mut self,
+        cluster: &Arc<Sandboxed>,
+        readings: &disk::Readings,
+    ) -> Result<(), Failure> {
         for node in &self.nodes {
             cluster.keep_data(node, &self.dir).await.map_err(Failure::harness)?;
         }
         // What the files say outlives them: a run that is valid drops them.
         let now = self.clock.monotonic_origin() + self.clock.now().0;
-        disk::record(&self.dir, self.system.reader, &self.nodes, now)?;
+        let layout = disk::layout(self.system.reader);
+        let counted = disk::record(&self.dir, layout, readings, &self.nodes, now).await?;
+        let counted = counted.map(|counted| ("disk readings".to_owned(), counted));
+        self.manifest.settings.extend(counted);
         cluster
             .data()
             .discard()

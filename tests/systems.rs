@@ -31,6 +31,51 @@ fn a_missing_binary_is_told_with_its_fetch_command_before_anything_starts() {
     assert!(!results.exists(), "nothing was made");
 }
 
+/// Runs a system with a kill of n1 and a pause of n2, and holds what was read from their files against that.
+fn files_are_read_while_nodes_stand_still(page: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let schedule = dir.path().join("schedule.jsonl");
+    let faults = r#"{"squall":"schedule/1"}
+{"plan":{"id":1,"at":"500ms","fault":"kill","target":{"nodes":["n1"]},"for":"1s"}}
+{"plan":{"id":2,"at":"2s","fault":"pause","target":{"nodes":["n2"]},"for":"1s"}}
+"#;
+    std::fs::write(&schedule, faults).unwrap();
+    let mut run = squall();
+    run.args(["test", "--nodes", "3", "--time-limit", "4s"]).args(page);
+    run.arg("--schedule").arg(&schedule).arg("--results").arg(dir.path().join("results"));
+    let output = run.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let run = dir.path().join("results/latest");
+    let state = |reading: &str| {
+        let text = std::fs::read_to_string(run.join("disk").join(reading)).expect("a reading");
+        let header = text.lines().next().unwrap_or_default().to_owned();
+        let appends = text.matches("\"append\"").count();
+        assert!(header.contains("unread") || appends > 0, "{reading}: {header}");
+        header.split('"').skip_while(|word| *word != "state").nth(2).unwrap_or_default().to_owned()
+    };
+    let readings = ["n1.0.jsonl", "n1.1.jsonl", "n2.0.jsonl", "n2.1.jsonl", "n3.0.jsonl"];
+    let states = readings.map(state);
+    assert_eq!(states, ["dead", "dead", "paused", "dead", "dead"]);
+    let manifest = std::fs::read_to_string(run.join("run.json")).unwrap();
+    assert!(manifest.contains("\"disk readings\": \"5\""), "{manifest}");
+}
+
+#[test]
+fn the_files_of_the_reference_are_read_after_a_kill_and_in_a_pause() {
+    if has_namespaces() {
+        files_are_read_while_nodes_stand_still(&[]);
+    }
+}
+
+#[test]
+fn the_files_of_etcd_are_read_after_a_kill_and_in_a_pause() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/systems/etcd-3.4.23.toml");
+    let binary = concat!(env!("CARGO_MANIFEST_DIR"), "/systems/bin/etcd-3.4.23/etcd");
+    if has_namespaces() && has("etcd", std::path::Path::new(binary).exists()) {
+        files_are_read_while_nodes_stand_still(&["--system", page]);
+    }
+}
+
 /// Says whether something that a test needs is here; fails where it must be.
 fn has(what: &str, there: bool) -> bool {
     if there {

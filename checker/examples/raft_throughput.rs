@@ -91,8 +91,14 @@ fn write(dir: &Path, node: u64) -> Result<(), Box<dyn std::error::Error>> {
     let file = fs::File::create(dir.join(format!("n{node}.0.jsonl")))?;
     let mut out = BufWriter::new(file);
     let write = Some("through".to_owned());
-    let header =
-        Header { squall: FORMAT.to_owned(), node: name(node), boot: 0, write, state: None, torn: None };
+    let header = Header {
+        squall: FORMAT.to_owned(),
+        node: name(node),
+        boot: 0,
+        write,
+        state: None,
+        torn: None,
+    };
     serde_json::to_writer(&mut out, &header)?;
     out.write_all(b"\n")?;
 

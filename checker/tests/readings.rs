@@ -85,7 +85,8 @@ fn broken(logs: &[Log]) -> Vec<(Claim, String)> {
 
 #[test]
 fn a_log_that_only_grows_is_valid_however_often_it_is_read() {
-    let later = Log { term: 3, vote: None, hashes: vec![11, 12, 13, 14, 15], commit: 5, ..log("n1") };
+    let later =
+        Log { term: 3, vote: None, hashes: vec![11, 12, 13, 14, 15], commit: 5, ..log("n1") };
     let rows = judged(&[log("n1"), log("n1"), later.clone(), later, log("n2"), log("n3")]);
     let row = |claim| rows.iter().find(|row| row.claim == claim).unwrap();
     for claim in [
@@ -166,10 +167,9 @@ fn a_committed_entry_that_is_gone_later_is_named() {
 #[test]
 fn what_a_torn_or_failed_reading_lacks_is_not_held_against_it() {
     let nothing = Log { hashes: vec![], commit: 0, term: 1, vote: None, ..log("n1") };
-    for lacking in [
-        Log { torn: Some(9), ..nothing.clone() },
-        Log { state: "unread", ..nothing.clone() },
-    ] {
+    for lacking in
+        [Log { torn: Some(9), ..nothing.clone() }, Log { state: "unread", ..nothing.clone() }]
+    {
         assert_eq!(broken(&[log("n1"), lacking.clone()]), []);
         assert_eq!(broken(&[log("n1"), lacking, log("n1")]), []);
     }

@@ -21,13 +21,13 @@ pub struct Reading {
     pub notes: Vec<String>,
 }
 
-/// Calls the nodes in votes by the names that they have in the run, where every one is known by its own files.
-pub fn name_votes(readings: &mut BTreeMap<NodeName, Reading>) {
+/// Calls the nodes in votes by the names that they have in the run, where they are known by their own files.
+pub fn name_votes(mut readings: Vec<(&NodeName, &mut Reading)>) {
     let names: BTreeMap<NodeName, NodeName> = readings
         .iter()
-        .filter_map(|(node, reading)| Some((reading.own_name.clone()?, node.clone())))
+        .filter_map(|(node, reading)| Some((reading.own_name.clone()?, NodeName::clone(node))))
         .collect();
-    for event in readings.values_mut().flat_map(|reading| &mut reading.events) {
+    for event in readings.iter_mut().flat_map(|(_, reading)| &mut reading.events) {
         if let TraceEvent::Boot { vote: Some(vote), .. }
         | TraceEvent::HardState { vote: Some(vote), .. } = event
             && let Some(name) = names.get(vote)

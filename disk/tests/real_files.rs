@@ -6,7 +6,6 @@ use std::path::Path;
 use squall_disk::{
     Bolt, Broken, Layout, Reading, backend, etcd_wal, name_votes, raft_boltdb, read, squall_wal,
 };
-use squall_history::NodeName;
 use squall_history::trace::{EntryHash, TraceEvent};
 
 const WALS: [(&str, &[u8]); 2] = [
@@ -110,11 +109,10 @@ fn a_broken_database_leaves_the_log_readable_and_is_named() {
 
 #[test]
 fn votes_are_for_nodes_of_the_run_where_they_are_known() {
-    let mut readings: BTreeMap<NodeName, Reading> =
-        BTreeMap::from([("n1".into(), wal(WALS[0].1).unwrap())]);
-    name_votes(&mut readings);
+    let mut reading = wal(WALS[0].1).unwrap();
+    name_votes(vec![(&"n1".into(), &mut reading)]);
     let voted = |event: &TraceEvent| matches!(event, TraceEvent::HardState { vote: Some(vote), .. } if *vote == "n1".into());
-    assert!(readings[&"n1".into()].events.iter().any(voted));
+    assert!(reading.events.iter().any(voted));
 }
 
 #[test]

@@ -123,14 +123,14 @@ impl RunDir {
         self.trace_dir().join(format!("{node}.{boot}.jsonl"))
     }
 
-    /// `disk/`: what the nodes' files said when the nodes were stopped, in the format of traces.
+    /// `disk/`: what the nodes' files said while the nodes stood still, in the format of traces.
     pub fn disk_dir(&self) -> PathBuf {
         self.root.join("disk")
     }
 
-    /// What the files of one node said.
-    pub fn disk(&self, node: &NodeName) -> PathBuf {
-        self.disk_dir().join(format!("{node}.jsonl"))
+    /// What one reading of a node's files said, counted from 0.
+    pub fn disk(&self, node: &NodeName, reading: u32) -> PathBuf {
+        self.disk_dir().join(format!("{node}.{reading}.jsonl"))
     }
 
     /// The directory of one node's output and, where it is kept, data.
@@ -195,7 +195,7 @@ impl RunDir {
         traces_in(self.trace_dir())
     }
 
-    /// Returns what the nodes' files said, in the order of the nodes.
+    /// Returns what the nodes' files said, in the order of node and reading.
     pub fn disks(&self) -> Result<Vec<PathBuf>, RunDirError> {
         traces_in(self.disk_dir())
     }

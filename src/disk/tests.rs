@@ -1,0 +1,294 @@
+//! Readings of real files, recorded and judged, and the moments at which they are made.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use squall_checker::{Row, Verdict, raft};
+use squall_cluster::{Applied, Cluster, ClusterError, Cut, NodeState, Observation, Traffic};
+use squall_disk::Layout;
+use squall_history::{Claim, Manifest, NodeName, RunDir, trace};
+
+use super::merge::ENGINE;
+use super::readings::{Readings, Still};
+use super::{ReadWhileStill, merge, record};
+use crate::clock::Clock;
+
+const WAL: &[u8] = include_bytes!("../../disk/tests/data/etcd-3.5.1.wal");
+const DB: &[u8] = include_bytes!("../../disk/tests/data/etcd-3.5.1.db");
+
+fn manifest() -> Manifest {
+    let json = r#"{
+        "squall": "run/1", "version": "0.1.0", "command": [], "replay": [], "started": "",
+        "monotonic_origin": 0, "seed": 0, "system": {"name": "etcd"}, "nodes": ["n1", "n2"],
+        "workload": "register", "nemesis": [], "claims": [], "settings": {}, "state": "complete"
+    }"#;
+    serde_json::from_str(json).unwrap()
+}
+
+/// Writes the files of one node.
+fn put(data: &Path, wal: &[u8], db: &[u8]) {
+    let member = data.join("member");
+    fs::create_dir_all(member.join("wal")).unwrap();
+    fs::create_dir_all(member.join("snap")).unwrap();
+    fs::write(member.join("wal/0-0.wal"), wal).unwrap();
+    fs::write(member.join("snap/db"), db).unwrap();
+}
+
+/// What was judged of a run.
+struct Judged {
+    rows: Vec<Row>,
+    warnings: Vec<String>,
+    counted: String,
+}
+
+impl Judged {
+    fn row(&self, claim: Claim) -> &Row {
+        self.rows.iter().find(|row| row.claim == claim).unwrap()
+    }
+
+    fn broken(&self) -> Vec<Claim> {
+        let red = self.rows.iter().filter(|row| row.verdict == Verdict::Invalid);
+        red.map(|row| row.claim).collect()
+    }
+}
+
+/// A run of two nodes with these files at its end, and these of n1 while it stood still before.
+async fn judged(before: &[(Still, &[u8])], files: [(&[u8], &[u8]); 2]) -> Judged {
+    let results = tempfile::tempdir().unwrap();
+    let run = RunDir::create(results.path(), "run").unwrap();
+    let manifest = manifest();
+    let live = results.path().join("live");
+    let (node, dirs) = (&manifest.nodes[0], [(manifest.nodes[0].clone(), live.clone())]);
+    let readings = Readings::new(Some(Layout::Etcd), dirs.into(), Clock::start());
+    for (still, wal) in before {
+        put(&live, wal, DB);
+        readings.begin(node, *still);
+        readings.settle(node).await;
+    }
+    for (node, (wal, db)) in manifest.nodes.iter().zip(files) {
+        put(&run.node(node).join("data"), wal, db);
+    }
+    let layout = Some(Layout::Etcd);
+    let counted = record(&run, layout, &readings, &manifest.nodes, 7).await.unwrap().unwrap();
+    assert!(run.disks().unwrap().iter().all(|file| trace::read(file).is_ok()));
+    let mut rows = raft::Judge::new(manifest.nodes.iter().cloned()).finish(None, 0);
+    let mut warnings = Vec::new();
+    merge(&run, &manifest, &mut rows, &mut warnings).unwrap();
+    Judged { rows, warnings, counted }
+}
+
+/// Where each frame of the log begins.
+fn frames() -> Vec<usize> {
+    let mut frames = vec![0];
+    while let Some(head) = WAL.get(frames[frames.len() - 1]..).and_then(|rest| rest.get(..8)) {
+        let field = u64::from_le_bytes(head.try_into().unwrap());
+        let padding = if field >> 63 == 1 { field >> 56 & 7 } else { 0 };
+        let length = 8 + (field & 0x00ff_ffff_ffff_ffff) + padding;
+        if field == 0 {
+            break;
+        }
+        frames.push(frames[frames.len() - 1] + length as usize);
+    }
+    frames
+}
+
+/// The log as it was so many frames before its end; zeros follow, as in a file that etcd made.
+fn shorter(by: usize) -> Vec<u8> {
+    let frames = frames();
+    let mut wal = WAL.to_vec();
+    wal[frames[frames.len() - 1 - by]..].fill(0);
+    wal
+}
+
+#[tokio::test]
+async fn equal_files_are_valid_and_judged_without_a_trace() {
+    let judged = judged(&[], [(WAL, DB), (WAL, DB)]).await;
+    for claim in [Claim::LogMatching, Claim::VoteOnce, Claim::StateMachineSafety] {
+        let row = judged.row(claim);
+        assert_eq!((row.verdict, row.engine.as_str()), (Verdict::Valid, ENGINE), "{claim}");
+    }
+    assert_eq!(judged.row(Claim::CommitQuorum).verdict, Verdict::NotJudged);
+    assert!(judged.warnings.is_empty());
+    assert_eq!(judged.counted, "2");
+}
+
+#[tokio::test]
+async fn equal_logs_with_other_states_break_state_machine_safety_alone() {
+    let mut other = DB.to_vec();
+    // A value that a key has now, wherever old pages have it too: the state machine took something else.
+    let found = |at: &usize| DB[*at..].starts_with(b"*\x0222");
+    let places: Vec<usize> = (0..DB.len()).filter(found).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|at| other[at + 3] = b'3');
+    let judged = judged(&[], [(WAL, DB), (WAL, &other)]).await;
+    assert_eq!(judged.broken(), [Claim::StateMachineSafety]);
+    let row = judged.row(Claim::StateMachineSafety);
+    assert_eq!(row.evidence.len(), 2);
+    assert!(row.evidence.iter().all(|line| line.file.starts_with("disk/n")));
+}
+
+#[tokio::test]
+async fn a_broken_file_is_named_and_held_against_nobody() {
+    let mut broken = WAL.to_vec();
+    let at = broken.windows(2).position(|two| two == b"k3").unwrap();
+    broken[at] ^= 1;
+    let judged = judged(&[], [(WAL, DB), (&broken, DB)]).await;
+    assert_eq!(judged.broken(), []);
+    let told = "disk/n2.0.jsonl:2: the system's own file 0-0.wal is broken at offset";
+    assert!(judged.warnings[0].starts_with(told), "{:?}", judged.warnings);
+    assert_eq!(judged.warnings[1], "disk readings: 2, 1 failed");
+}
+
+#[tokio::test]
+async fn a_log_that_grew_between_its_readings_is_valid() {
+    let (early, late) = (shorter(20), shorter(3));
+    let before: [(Still, &[u8]); 3] =
+        [(Still::Dead, &early), (Still::Paused, &late), (Still::Dead, &late)];
+    let judged = judged(&before, [(WAL, DB), (WAL, DB)]).await;
+    assert_eq!(judged.broken(), []);
+    assert_eq!(judged.counted, "5");
+    let row = judged.row(Claim::TruncateNotCommitted);
+    assert_eq!((row.verdict, row.engine.as_str()), (Verdict::Valid, ENGINE));
+    assert_eq!(row.figures["readings"], 5.0);
+}
+
+#[tokio::test]
+async fn a_log_that_lost_committed_entries_after_a_kill_is_found() {
+    for still in [Still::Dead, Still::Paused] {
+        let judged = judged(&[(still, WAL)], [(&shorter(20), DB), (WAL, DB)]).await;
+        assert!(judged.broken().contains(&Claim::TruncateNotCommitted), "{:?}", judged.broken());
+        let row = judged.row(Claim::TruncateNotCommitted);
+        assert!(row.summary.starts_with("n1 had committed "), "{}", row.summary);
+        let files: Vec<&str> = row.evidence.iter().map(|line| line.file.as_str()).collect();
+        assert_eq!((files[0], files[2]), ("disk/n1.0.jsonl", "disk/n1.1.jsonl"));
+    }
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_never_a_violation() {
+    let torn = &WAL[..2000];
+    let judged =
+        judged(&[(Still::Dead, WAL), (Still::Paused, torn)], [(torn, DB), (WAL, DB)]).await;
+    assert_eq!(judged.broken(), []);
+    let row = judged.row(Claim::TruncateNotCommitted);
+    assert_eq!(row.verdict, Verdict::Valid);
+    let told = "what 2 of 4 readings lack: their last write was not whole";
+    assert!(row.not_judged.iter().any(|why| why == told), "{:?}", row.not_judged);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_in_time_are_a_failed_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeName::from("n1");
+    let dirs = BTreeMap::from([(node.clone(), dir.path().join("nothing"))]);
+    let readings = Readings::new(Some(Layout::Etcd), dirs, Clock::start());
+    readings.begin(&node, Still::Dead);
+    readings.settle(&node).await;
+    // Another reading takes for ever.
+    let turn = Arc::clone(&readings.one_at_a_time).acquire_owned().await.unwrap();
+    readings.begin(&node, Still::Dead);
+    readings.settle(&node).await;
+    drop(turn);
+    let (taken, left_out) = readings.finish().await;
+    assert_eq!((taken.len(), left_out), (2, 0));
+    let why = |at: usize| taken[at].result.as_ref().unwrap_err().clone();
+    assert!(why(0).contains("nothing") && why(0).contains("No such file"), "{}", why(0));
+    assert_eq!(why(1), "not read within 500ms, when the node had to go on");
+}
+
+/// A cluster of one node, which says what was done to it and writes its log when it starts.
+struct Fake {
+    nodes: Vec<NodeName>,
+    data: std::path::PathBuf,
+    done: Mutex<Vec<&'static str>>,
+}
+
+impl Fake {
+    fn does(&self, what: &'static str) -> BoxFuture<'_, Result<Applied, ClusterError>> {
+        self.done.lock().unwrap().push(what);
+        Box::pin(async { Ok(Applied { took: Duration::ZERO, commands: Vec::new() }) })
+    }
+}
+
+impl Cluster for Fake {
+    fn nodes(&self) -> &[NodeName] {
+        &self.nodes
+    }
+
+    fn state(&self, _: &NodeName) -> NodeState {
+        match self.done.lock().unwrap().last() {
+            Some(&"kill") => NodeState::Killed,
+            Some(&"pause") => NodeState::Paused,
+            _ => NodeState::Running,
+        }
+    }
+
+    fn kill<'a>(&'a self, _: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        self.does("kill")
+    }
+
+    fn start<'a>(&'a self, _: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        put(&self.data, b"it goes on", DB);
+        self.does("start")
+    }
+
+    fn pause<'a>(&'a self, _: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        self.does("pause")
+    }
+
+    fn resume<'a>(&'a self, _: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        put(&self.data, b"it goes on", DB);
+        self.does("resume")
+    }
+
+    fn cut<'a>(&'a self, _: &'a Cut) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        self.does("cut")
+    }
+
+    fn probe_cut<'a>(&'a self, _: &'a Cut) -> BoxFuture<'a, Observation> {
+        Box::pin(async { Observation::Unclear("no links".to_owned()) })
+    }
+
+    fn shape<'a>(&'a self, _: &'a Traffic) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        self.does("shape")
+    }
+
+    fn probe_traffic<'a>(&'a self, _: &'a Traffic) -> BoxFuture<'a, Observation> {
+        Box::pin(async { Observation::Unclear("no links".to_owned()) })
+    }
+
+    fn probe_state<'a>(&'a self, _: &'a NodeName, _: NodeState) -> BoxFuture<'a, Observation> {
+        Box::pin(async { Observation::Unclear("no process".to_owned()) })
+    }
+}
+
+#[tokio::test]
+async fn files_are_read_after_a_kill_and_in_a_pause_before_the_node_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeName::from("n1");
+    let data = dir.path().to_owned();
+    let dirs = BTreeMap::from([(node.clone(), data.clone())]);
+    let readings = Arc::new(Readings::new(Some(Layout::Etcd), dirs, Clock::start()));
+    let fake = Fake { nodes: vec![node.clone()], data: data.clone(), done: Mutex::default() };
+    let cluster = ReadWhileStill { cluster: Arc::new(fake), readings: Arc::clone(&readings) };
+
+    put(&data, WAL, DB);
+    cluster.kill(&node).await.unwrap();
+    cluster.start(&node).await.unwrap();
+    put(&data, WAL, DB);
+    cluster.pause(&node).await.unwrap();
+    cluster.resume(&node).await.unwrap();
+    put(&data, WAL, DB);
+    cluster.pause(&node).await.unwrap();
+    cluster.kill(&node).await.unwrap();
+    cluster.start(&node).await.unwrap();
+
+    let (taken, _) = readings.finish().await;
+    let stills: Vec<Still> = taken.iter().map(|taken| taken.still).collect();
+    assert_eq!(stills, [Still::Dead, Still::Paused, Still::Paused, Still::Dead]);
+    assert!(taken.iter().all(|taken| taken.result.is_ok()), "{taken:?}");
+}
