@@ -33,17 +33,17 @@ fn a_missing_binary_is_told_with_its_fetch_command_before_anything_starts() {
 
 /// Runs a system with a kill of n1 and a pause of n2, and holds what was read from their files against that.
 fn files_are_read_while_nodes_stand_still(page: &[&str]) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a directory");
     let schedule = dir.path().join("schedule.jsonl");
     let faults = r#"{"squall":"schedule/1"}
 {"plan":{"id":1,"at":"500ms","fault":"kill","target":{"nodes":["n1"]},"for":"1s"}}
 {"plan":{"id":2,"at":"2s","fault":"pause","target":{"nodes":["n2"]},"for":"1s"}}
 "#;
-    std::fs::write(&schedule, faults).unwrap();
+    std::fs::write(&schedule, faults).expect("a schedule");
     let mut run = squall();
     run.args(["test", "--nodes", "3", "--time-limit", "4s"]).args(page);
     run.arg("--schedule").arg(&schedule).arg("--results").arg(dir.path().join("results"));
-    let output = run.output().unwrap();
+    let output = run.output().expect("squall runs");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let run = dir.path().join("results/latest");
     let state = |reading: &str| {
@@ -56,7 +56,7 @@ fn files_are_read_while_nodes_stand_still(page: &[&str]) {
     let readings = ["n1.0.jsonl", "n1.1.jsonl", "n2.0.jsonl", "n2.1.jsonl", "n3.0.jsonl"];
     let states = readings.map(state);
     assert_eq!(states, ["dead", "dead", "paused", "dead", "dead"]);
-    let manifest = std::fs::read_to_string(run.join("run.json")).unwrap();
+    let manifest = std::fs::read_to_string(run.join("run.json")).expect("a manifest");
     assert!(manifest.contains("\"disk readings\": \"5\""), "{manifest}");
 }
 

@@ -167,9 +167,7 @@ fn a_committed_entry_that_is_gone_later_is_named() {
 #[test]
 fn what_a_torn_or_failed_reading_lacks_is_not_held_against_it() {
     let nothing = Log { hashes: vec![], commit: 0, term: 1, vote: None, ..log("n1") };
-    for lacking in
-        [Log { torn: Some(9), ..nothing.clone() }, Log { state: "unread", ..nothing.clone() }]
-    {
+    for lacking in [Log { torn: Some(9), ..nothing.clone() }, Log { state: "unread", ..nothing }] {
         assert_eq!(broken(&[log("n1"), lacking.clone()]), []);
         assert_eq!(broken(&[log("n1"), lacking, log("n1")]), []);
     }

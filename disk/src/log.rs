@@ -48,6 +48,8 @@ pub struct Log {
     term: u64,
     vote: Option<NodeName>,
     commit: u64,
+    /// Up to where the events say what is committed.
+    told: u64,
     events: Vec<TraceEvent>,
 }
 
@@ -77,12 +79,20 @@ impl Log {
     /// Takes a term, a vote in it, and what is known to be committed.
     pub fn hard_state(&mut self, term: u64, vote: Option<NodeName>, commit: u64) {
         if (term, &vote) != (self.term, &self.vote) {
+            self.tell_commit();
             self.events.push(TraceEvent::HardState { term: term.into(), vote: vote.clone() });
         }
         (self.term, self.vote) = (term, vote);
-        if commit > self.commit {
-            self.commit = commit;
-            self.events.push(TraceEvent::Commit { index: commit, term: term.into(), by: None });
+        self.commit = self.commit.max(commit);
+    }
+
+    /// Says what is committed. While terms stay and nothing is removed, the last word says all that the earlier ones
+    /// said, so it is put off: some logs have one behind each entry.
+    fn tell_commit(&mut self) {
+        if self.commit > self.told {
+            self.told = self.commit;
+            let (index, term) = (self.commit, self.term.into());
+            self.events.push(TraceEvent::Commit { index, term, by: None });
         }
     }
 
@@ -95,6 +105,7 @@ impl Log {
                 self.first_base = Some(position);
             }
             Some(_) if index > self.last() => {
+                self.tell_commit();
                 self.base = Some(position);
                 self.entries.clear();
                 self.events.push(TraceEvent::Install {
@@ -117,6 +128,7 @@ impl Log {
             ));
         }
         if from <= self.last() {
+            self.tell_commit();
             self.cut(from);
             self.events.push(TraceEvent::Truncate { from });
         }
@@ -153,6 +165,7 @@ impl Log {
             // Written again: in the file, what stood behind it is gone. The node may know better.
             Some(known) if known == (term, hash) => self.cut(index),
             Some(_) => {
+                self.tell_commit();
                 self.cut(index);
                 self.events.push(TraceEvent::Truncate { from: index });
             }
@@ -188,12 +201,14 @@ impl Log {
     pub fn applied(&mut self, index: u64, digest: EntryHash) -> bool {
         let Some((term, hash)) = self.entry_at(index) else { return false };
         let term = term.into();
+        self.tell_commit();
         self.events.push(TraceEvent::Apply { index, term, hash, digest: Some(digest) });
         true
     }
 
     /// Ends the log.
-    pub fn finish(self) -> Reading {
+    pub fn finish(mut self) -> Reading {
+        self.tell_commit();
         let boot = TraceEvent::Boot {
             term: Epoch::default(),
             vote: None,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use squall_disk::{
-    Bolt, Broken, Layout, Reading, backend, etcd_wal, name_votes, raft_boltdb, read, squall_wal,
+    Bolt, Broken, Layout, Log, Reading, backend, etcd_wal, name_votes, raft_boltdb, read,
+    squall_wal,
 };
 use squall_history::trace::{EntryHash, TraceEvent};
 
@@ -69,6 +70,30 @@ fn etcd_s_log_tells_entries_votes_and_commits() {
         let voted = |event: &TraceEvent| matches!(event, TraceEvent::HardState { vote, .. } if *vote == own);
         assert!(own.is_some() && reading.events.iter().any(voted), "{version}");
     }
+}
+
+#[test]
+fn what_is_committed_is_told_before_anything_is_removed_and_not_behind_each_entry() {
+    let mut log = Log::from_the_start();
+    for index in 1..=4 {
+        log.entry(index, 1, EntryHash(index)).unwrap();
+        log.hard_state(1, None, index - 1);
+    }
+    log.truncate(2).unwrap();
+    log.entry(2, 2, EntryHash(9)).unwrap();
+    log.hard_state(2, None, 2);
+    let told = |event: &TraceEvent| match event {
+        TraceEvent::Append { index, hashes, .. } => Some(("append", *index, hashes.len())),
+        TraceEvent::Commit { index, term, .. } => Some(("commit", *index, term.0 as usize)),
+        TraceEvent::Truncate { from } => Some(("truncate", *from, 0)),
+        _ => None,
+    };
+    let told: Vec<_> = log.finish().events.iter().filter_map(told).collect();
+    // The first entry stands before the first hard state.
+    let expected = [("append", 1, 1), ("append", 2, 3), ("commit", 3, 1), ("truncate", 2, 0)];
+    assert_eq!(told[..4], expected);
+    // A commit that goes back is none.
+    assert_eq!(told[4..], [("append", 2, 1)]);
 }
 
 #[test]

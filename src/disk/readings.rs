@@ -20,10 +20,13 @@ use crate::clock::Clock;
 
 /// How long a node that is to go on waits for its files to be read: a fraction of the time between faults.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How many entries the readings of a run hold together, at 8 bytes each and about 20 in the run's files.
-const ENTRIES: usize = 4_000_000;
+/// How much the readings of a run come to together in its files, in bytes and before the last ones.
+const BYTES: usize = 32 << 20;
+/// About how many bytes an event takes there, and each entry in it.
+const EVENT: usize = 100;
+const ENTRY: usize = 20;
 /// How many readings a run has.
-const READINGS: usize = 400;
+pub(super) const READINGS: usize = 400;
 /// How many files a data directory may have.
 const FILES: usize = 10_000;
 
@@ -72,7 +75,7 @@ struct State {
     pending: BTreeMap<NodeName, Vec<Pending>>,
     taken: Vec<Taken>,
     begun: usize,
-    entries: usize,
+    bytes: usize,
     /// Readings that the bounds did not let begin.
     left_out: u64,
 }
@@ -102,16 +105,20 @@ impl Readings {
     pub(crate) fn begin(&self, node: &NodeName, still: Still) {
         let (Some(layout), Some(dir)) = (self.layout, self.dirs.get(node)) else { return };
         let mut state = self.state();
-        if state.begun >= READINGS || state.entries >= ENTRIES {
+        if state.begun >= READINGS || state.bytes >= BYTES {
             state.left_out += 1;
             return;
         }
         state.begun += 1;
         let (dir, turn) = (dir.clone(), Arc::clone(&self.one_at_a_time));
         let task = tokio::spawn(async move {
-            let _turn = turn.acquire().await.map_err(|error| error.to_string())?;
-            let read = spawn_blocking(move || read_still(layout, &dir)).await;
-            read.unwrap_or_else(|error| Err(format!("the reader gave up: {error}")))
+            let turn = turn.acquire_owned().await.map_err(|error| error.to_string())?;
+            let read = spawn_blocking(move || {
+                // Nobody can stop a reading that came too late: it keeps its turn until it ends by itself.
+                let _turn = turn;
+                read_still(layout, &dir)
+            });
+            read.await.unwrap_or_else(|error| Err(format!("the reader gave up: {error}")))
         });
         let time = self.clock.monotonic_origin() + self.clock.now().0;
         state.pending.entry(node.clone()).or_default().push(Pending { still, time, task });
@@ -131,7 +138,7 @@ impl Readings {
                 }
             };
             let mut state = self.state();
-            state.entries += result.as_ref().map_or(0, entries);
+            state.bytes += result.as_ref().map_or(0, bytes);
             state.taken.push(Taken { node: node.clone(), still, time, result });
         }
     }
@@ -146,10 +153,11 @@ impl Readings {
     }
 }
 
-fn entries(reading: &Reading) -> usize {
+/// Returns about how many bytes a reading takes in the run's files.
+fn bytes(reading: &Reading) -> usize {
     let of = |event: &TraceEvent| match event {
-        TraceEvent::Append { hashes, .. } => hashes.len(),
-        _ => 1,
+        TraceEvent::Append { hashes, .. } => EVENT + ENTRY * hashes.len(),
+        _ => EVENT,
     };
     reading.events.iter().map(of).sum()
 }

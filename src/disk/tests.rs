@@ -13,7 +13,7 @@ use squall_disk::Layout;
 use squall_history::{Claim, Manifest, NodeName, RunDir, trace};
 
 use super::merge::ENGINE;
-use super::readings::{Readings, Still};
+use super::readings::{READINGS, Readings, Still};
 use super::{ReadWhileStill, merge, record};
 use crate::clock::Clock;
 
@@ -198,6 +198,20 @@ async fn files_that_cannot_be_read_in_time_are_a_failed_reading() {
     let why = |at: usize| taken[at].result.as_ref().unwrap_err().clone();
     assert!(why(0).contains("nothing") && why(0).contains("No such file"), "{}", why(0));
     assert_eq!(why(1), "not read within 500ms, when the node had to go on");
+}
+
+#[tokio::test]
+async fn a_run_of_many_faults_reads_so_often_and_counts_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeName::from("n1");
+    let dirs = BTreeMap::from([(node.clone(), dir.path().join("nothing"))]);
+    let readings = Readings::new(Some(Layout::Etcd), dirs, Clock::start());
+    for _ in 0..READINGS + 3 {
+        readings.begin(&node, Still::Dead);
+        readings.settle(&node).await;
+    }
+    let (taken, left_out) = readings.finish().await;
+    assert_eq!((taken.len(), left_out), (READINGS, 3));
 }
 
 /// A cluster of one node, which says what was done to it and writes its log when it starts.
