@@ -207,6 +207,9 @@ fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
     warnings.push(format!("read as {}: {reading}", read.format));
     let verdict = RunVerdict::of(rows, warnings);
     tell(&verdict, &args.judging);
+    if let Some(basis) = verdict.rows.iter().find_map(squall_report::basis) {
+        eprintln!("{basis}");
+    }
     Ok(ExitCode::from(verdict.verdict))
 }
 

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use squall_history::{Claim, Nanos};
 
+use crate::Explanation;
+
 /// What a check says. The worst of a run's rows is the run's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,6 +92,9 @@ pub struct Row {
     /// The lines that it rests on, in the order of the story.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// Why the operations of the evidence contradict each other, where the claim is on their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
     /// What this row does not cover, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_judged: Vec<String>,
@@ -108,6 +113,7 @@ impl Row {
             summary: summary.into(),
             key: None,
             evidence: Vec::new(),
+            explanation: None,
             not_judged: Vec::new(),
             figures: std::collections::BTreeMap::new(),
         }

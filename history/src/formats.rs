@@ -172,12 +172,18 @@ pub enum FormatError {
         found: String,
     },
     /// A file of ours is broken.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Squall {
         /// Which file.
         path: PathBuf,
-        /// How.
-        source: jsonl::ReadError,
+        /// How, and where.
+        why: jsonl::ReadError,
+    },
+    /// There is nothing in the file.
+    #[error("{path}:1: expected a history, found an empty file; was it written to the end?")]
+    Empty {
+        /// Which file.
+        path: PathBuf,
     },
     /// A line is not what it should be.
     #[error("{path}:{line}: {what}; {hint}")]
@@ -204,12 +210,12 @@ pub enum FormatError {
         offset: usize,
     },
     /// The events do not make a history.
-    #[error("{path}: {source}")]
+    #[error("{path}: {why}")]
     Malformed {
         /// Which file.
         path: PathBuf,
         /// Which law they break, and where.
-        source: Malformed,
+        why: Malformed,
     },
 }
 
@@ -223,7 +229,7 @@ pub fn read_file(path: &Path, format: Option<Format>) -> Result<ReadHistory, For
     let mut bytes = Vec::new();
     file.by_ref().take(ENOUGH_TO_TELL as u64).read_to_end(&mut bytes).map_err(failed)?;
     let format = format.or_else(|| Format::detect(&bytes));
-    if format == Some(Format::Squall) {
+    if format == Some(Format::Squall) && !bytes.is_empty() {
         // Our own is read as a stream, since it may be larger than the memory.
         let rest = BufReader::with_capacity(1 << 18, file);
         return squall(path, bytes.as_slice().chain(rest));
@@ -238,6 +244,10 @@ pub fn read_bytes(
     bytes: &[u8],
     format: Option<Format>,
 ) -> Result<ReadHistory, FormatError> {
+    // In the other formats a history without events has no bytes.
+    if bytes.is_empty() && format.is_none_or(|format| format == Format::Squall) {
+        return Err(FormatError::Empty { path: path.to_owned() });
+    }
     let Some(format) = format.or_else(|| Format::detect(bytes)) else {
         let start = String::from_utf8_lossy(&bytes[..bytes.len().min(240)]).into_owned();
         let found = start.lines().next().unwrap_or_default().chars().take(60).collect();
@@ -257,8 +267,8 @@ pub fn read_bytes(
 }
 
 fn squall(path: &Path, input: impl BufRead) -> Result<ReadHistory, FormatError> {
-    let read = jsonl::read(input)
-        .map_err(|source| FormatError::Squall { path: path.to_owned(), source })?;
+    let read =
+        jsonl::read(input).map_err(|why| FormatError::Squall { path: path.to_owned(), why })?;
     let notes = Notes { torn: read.torn, ..Notes::default() };
     let format = Format::Squall;
     Ok(ReadHistory { history: read.history, format, warnings: notes.warnings(path) })
@@ -333,7 +343,7 @@ impl Fault {
         let path = path.to_owned();
         match self {
             Fault::Line { line, what, hint } => FormatError::Line { path, line, what, hint },
-            Fault::Malformed(source) => FormatError::Malformed { path, source },
+            Fault::Malformed(why) => FormatError::Malformed { path, why },
         }
     }
 }

@@ -26,4 +26,4 @@ pub use page::page;
 pub use recorded::{Recorded, ReportError, write};
 pub use squall_checker::Sentence;
 pub use story::story;
-pub use summary::{Colour, headline, summary};
+pub use summary::{Colour, basis, headline, summary};

@@ -107,6 +107,17 @@ fn paint(word: &str, verdict: Verdict, colour: Colour) -> String {
     }
 }
 
+/// Returns which engine decided on the order of the operations, and from how many of them; nothing for any other row.
+pub fn basis(row: &Row) -> Option<String> {
+    let figure = |name: &str| row.figures.get(name).copied();
+    let kinds = ["reads", "writes", "cas", "failed cas"];
+    let counted: Option<Vec<String>> =
+        kinds.iter().map(|kind| Some(format!("{} {kind}", figure(kind)?))).collect();
+    let (counted, doubt, keys) = (counted?.join(", "), figure("in doubt")?, figure("keys")?);
+    let of = if keys == 1.0 { "1 key".to_owned() } else { format!("{keys} keys") };
+    Some(format!("decided by {} from {counted} and {doubt} in doubt on {of}", row.engine))
+}
+
 /// Returns the one sentence that stands above everything, with the verdict first.
 pub fn headline(verdict: &RunVerdict) -> String {
     let word = match verdict.verdict {
@@ -133,9 +144,11 @@ pub(crate) fn gist(verdict: &RunVerdict) -> String {
         Verdict::Valid => {
             let judged = verdict.rows.iter().filter(|row| row.verdict == Verdict::Valid).count();
             let left = verdict.rows.iter().filter(|row| row.verdict == Verdict::NotJudged).count();
+            let judged =
+                if judged == 1 { "1 check".to_owned() } else { format!("{judged} checks") };
             match left {
-                0 => format!("{judged} checks"),
-                left => format!("{judged} checks, {left} not judged"),
+                0 => judged,
+                left => format!("{judged}, {left} not judged"),
             }
         }
         Verdict::Unknown | Verdict::NotJudged => {

@@ -96,7 +96,7 @@ impl Pair {
             CoreOperation::of(operations, Relaxed::whole(entry))
         };
         let contradiction = format!("{}: it took effect twice", self.sentence(operations));
-        Core { operations: vec![whole(self.first), whole(self.second)], contradiction }
+        Core { operations: vec![whole(self.first), whole(self.second)], contradiction, cycle: None }
     }
 
     fn sentence(self, operations: &[Operation]) -> String {

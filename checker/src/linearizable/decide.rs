@@ -504,7 +504,7 @@ fn explain<M: Model>(
     let _room =
         question.meter.reserve(small.len() as u64 * 2 * size_of::<CoreOperation>() as u64)?;
     let core = small.iter().map(|relaxed| CoreOperation::of(operations, *relaxed)).collect();
-    Ok(story::tell(core))
+    Ok(story::tell(question, core))
 }
 
 /// Returns the events of a part.

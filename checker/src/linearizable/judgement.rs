@@ -10,7 +10,7 @@ use super::part::NEVER;
 use super::positions::Positions;
 use super::{story, worst};
 use crate::budget::Meter;
-use crate::{Evidence, Row, Source, Verdict};
+use crate::{Cycle, Evidence, Explanation, Row, Source, Told, Verdict};
 use squall_history::Reading;
 
 /// The judgement on a history.
@@ -83,6 +83,19 @@ pub struct Core {
     pub operations: Vec<CoreOperation>,
     /// The contradiction, in one sentence.
     pub contradiction: String,
+    /// A circle of what must come before what, where one could be derived.
+    pub cycle: Option<Cycle>,
+}
+
+impl Core {
+    /// Returns the contradiction for people.
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            operations: self.operations.iter().map(CoreOperation::told).collect(),
+            contradiction: self.contradiction.clone(),
+            cycle: self.cycle.clone(),
+        }
+    }
 }
 
 /// An operation of a core, perhaps less constrained than it was.
@@ -210,6 +223,7 @@ impl Judgement {
             Row::new(Claim::Linearizable, Verdict::Invalid, judged.engine, &*core.contradiction);
         row.key = judged.key.as_ref().map(Key::to_string);
         row.evidence = core.operations.iter().map(|op| op.evidence(file)).collect();
+        row.explanation = Some(core.explanation());
         row.figures = self.figures();
         row.figures.insert("core operations".to_owned(), core.operations.len() as f64);
         Some(row)
@@ -282,6 +296,21 @@ impl CoreOperation {
             line: u64::from(self.operation.invoke_line),
             time: Some(self.operation.invoke_time),
             source: Source::Observed,
+        }
+    }
+
+    /// Returns the operation as an explanation tells it.
+    fn told(&self) -> Told {
+        let operation = &self.operation;
+        Told {
+            index: self.index,
+            process: operation.process.0,
+            text: story::sentence(self),
+            label: story::short(self),
+            line: u64::from(operation.invoke_line),
+            return_line: u64::from(operation.return_line),
+            invoked: operation.invoke_time,
+            returned: operation.return_time,
         }
     }
 }

@@ -4,11 +4,13 @@
 //! shrunk to a few operations that alone are impossible.
 
 pub(crate) mod part;
+mod plots;
 
 mod attempts;
 mod core;
 mod counter;
 mod decide;
+mod explain;
 mod judgement;
 mod list_append;
 mod lock;
@@ -45,24 +47,12 @@ use survey::{Refused, Survey};
 ///
 /// ```
 /// use squall_checker::{Budget, ModelKind, Reading, Verdict, judge};
-/// use squall_history::{Event, History, Invoke, Nanos, Op, Outcome, Process, Return, Value};
+/// use squall_history::{HistoryBuilder, Op};
 ///
-/// let events = [
-///     Event::Invoke(Invoke {
-///         time: Nanos(1),
-///         process: Process(0),
-///         op: Op::write("x", 1),
-///         node: None,
-///         request: None,
-///     }),
-///     Event::Return(Return {
-///         time: Nanos(2),
-///         process: Process(0),
-///         outcome: Outcome::Ok(Value::Int(1)),
-///         pos: None,
-///     }),
-/// ];
-/// let history = History::from_events(events).expect("well formed");
+/// let mut history = HistoryBuilder::new();
+/// let write = history.invoke(0, Op::write("x", 1));
+/// history.ok(write, 1);
+/// let history = history.build().expect("well formed");
 /// let judgement =
 ///     judge(&history, ModelKind::Register, &Reading::default(), &Budget::unlimited());
 /// assert_eq!(judgement.verdict, Verdict::Valid);

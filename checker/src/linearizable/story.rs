@@ -2,85 +2,38 @@
 
 use squall_history::{F, Outcome, Value};
 
+use super::decide::Question;
 use super::judgement::{Core, CoreOperation};
-use super::shown;
+use super::{explain, plots, shown};
+use crate::Cycle;
+
+/// The longest circle that is told in one sentence.
+const TOLD: usize = 4;
 
 /// Returns a core with its contradiction in one sentence.
-pub(super) fn tell(operations: Vec<CoreOperation>) -> Core {
-    let contradiction = contradiction(&operations);
-    Core { operations, contradiction }
+pub(super) fn tell(question: &Question<'_>, operations: Vec<CoreOperation>) -> Core {
+    let cycle = explain::cycle(question, &operations);
+    let contradiction = contradiction(question, &operations, cycle.as_ref());
+    Core { operations, contradiction, cycle }
 }
 
-fn contradiction(core: &[CoreOperation]) -> String {
-    stale_read(core).or_else(|| doubled(core)).unwrap_or_else(|| match core {
-        [only] => format!("{}, which no order allows", sentence(only)),
-        _ => format!("no order of these {} operations fits the model and real time", core.len()),
-    })
+fn contradiction(question: &Question<'_>, core: &[CoreOperation], cycle: Option<&Cycle>) -> String {
+    plots::recognise(question, core).or_else(|| cycle.and_then(circle)).unwrap_or_else(
+        || match core {
+            [only] => format!("{}, which no order allows", sentence(only)),
+            _ => {
+                let count = core.len();
+                format!("no order of these {count} operations fits the model and real time")
+            }
+        },
+    )
 }
 
-/// Recognises the commonest story: a read of a value after another one was acknowledged over it.
-fn stale_read(core: &[CoreOperation]) -> Option<String> {
-    let read = core.iter().rev().find(|op| op.operation.op.f == F::Read)?;
-    let Outcome::Ok(seen) = &read.operation.outcome else { return None };
-    let over = core
-        .iter()
-        .filter(|op| leaves(op).is_some_and(|left| left != seen))
-        .filter(|op| op.returned.is_some_and(|ret| ret < read.invoked))
-        .max_by_key(|op| op.returned)?;
-    let later =
-        core.iter().any(|op| writes(op, read) && op.returned.is_none_or(|r| r > over.invoked));
-    let wrote = core.iter().any(|op| writes(op, read));
-    (!later).then(|| {
-        format!(
-            "read of {} by process {} began after {} was acknowledged, and {}",
-            shown(seen),
-            read.operation.process,
-            over_phrase(over),
-            if wrote || seen.is_nil() { "nobody wrote it again" } else { "nobody wrote it before" },
-        )
-    })
-}
-
-/// Returns the value that an acknowledged operation leaves behind.
-fn leaves(op: &CoreOperation) -> Option<&Value> {
-    let asked = &op.operation.op;
-    match (&asked.f, &op.operation.outcome) {
-        (F::Write, Outcome::Ok(_)) => Some(&asked.value),
-        (F::Cas, Outcome::Ok(_)) => asked.value.as_pair().map(|(_, to)| to),
-        _ => None,
-    }
-}
-
-fn over_phrase(op: &CoreOperation) -> String {
-    match op.operation.op.f {
-        F::Write => format!("write of {}", shown(&op.operation.op.value)),
-        _ => phrase(op),
-    }
-}
-
-/// Recognises a list that holds an element more often than it was appended: exactly-once is broken.
-fn doubled(core: &[CoreOperation]) -> Option<String> {
-    let read = core.iter().rev().find(|op| op.operation.op.f == F::Read)?;
-    let Outcome::Ok(Value::List(seen)) = &read.operation.outcome else { return None };
-    let appended = core.iter().filter(|op| op.operation.op.f == F::Append);
-    let times = |element: &Value| seen.iter().filter(|one| *one == element).count();
-    let twice = appended.map(|op| &op.operation.op.value).find(|element| times(element) > 1)?;
-    Some(format!(
-        "process {} read a list that holds {} {} times, and it was appended once",
-        read.operation.process,
-        shown(twice),
-        times(twice)
-    ))
-}
-
-/// Returns whether an operation writes what a read saw.
-fn writes(op: &CoreOperation, read: &CoreOperation) -> bool {
-    let Outcome::Ok(seen) = &read.operation.outcome else { return false };
-    match op.operation.op.f {
-        F::Write => op.operation.op.value == *seen,
-        F::Cas => op.operation.op.value.as_pair().is_some_and(|(_, to)| to == seen),
-        _ => false,
-    }
+/// Tells a circle by the reasons of its edges, if they are few enough to be read: the last contradicts the others.
+fn circle(cycle: &Cycle) -> Option<String> {
+    let whys: Vec<&str> = cycle.edges.iter().map(|edge| &*edge.why).collect();
+    let (last, others) = whys.split_last()?;
+    (whys.len() <= TOLD).then(|| format!("{}, but {last}", others.join("; ")))
 }
 
 /// Returns one operation as a sentence.
@@ -113,7 +66,7 @@ pub(super) fn sentence(op: &CoreOperation) -> String {
     }
 }
 
-fn phrase(op: &CoreOperation) -> String {
+pub(super) fn phrase(op: &CoreOperation) -> String {
     let asked = &op.operation.op;
     match (&asked.f, asked.value.as_pair()) {
         (F::Cas, Some((from, to))) => format!("cas {}→{}", shown(from), shown(to)),
@@ -122,13 +75,24 @@ fn phrase(op: &CoreOperation) -> String {
     }
 }
 
-/// Returns one operation as a few words: `read 4 by process 12`.
+/// Returns one operation as a few words: `read of 4 by process 12`.
 pub(super) fn short(op: &CoreOperation) -> String {
     let operation = &op.operation;
+    let process = operation.process;
     match (&operation.op.f, &operation.outcome) {
-        (F::Read, Outcome::Ok(seen)) => {
-            format!("read of {} by process {}", shown(seen), operation.process)
+        (F::Read, Outcome::Ok(seen)) => format!("read of {} by process {process}", shown(seen)),
+        (F::Dequeue | F::Pop | F::Remove, Outcome::Ok(Value::Nil) | Outcome::Fail { .. })
+            if operation.op.value.is_nil() =>
+        {
+            format!("{} of nothing by process {process}", operation.op.f)
         }
-        _ => format!("{} by process {}", phrase(op), operation.process),
+        (F::Dequeue | F::Pop | F::Remove, Outcome::Ok(taken)) if operation.op.value.is_nil() => {
+            format!("{} of {} by process {process}", operation.op.f, shown(taken))
+        }
+        (F::Contains, Outcome::Ok(told)) => {
+            format!("{} ({}) by process {process}", phrase(op), shown(told))
+        }
+        (_, Outcome::Fail { .. }) => format!("failed {} by process {process}", phrase(op)),
+        _ => format!("{} by process {process}", phrase(op)),
     }
 }

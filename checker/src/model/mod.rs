@@ -45,7 +45,7 @@ impl<'a> From<&'a Operation> for Call<'a> {
 ///
 /// ```
 /// use squall_checker::{Budget, Call, Model, Verdict, check};
-/// use squall_history::{Event, F, History, Invoke, Nanos, Op, Outcome, Process, Return, Value};
+/// use squall_history::{F, HistoryBuilder, Op, Outcome, Value};
 ///
 /// /// A ticket machine: each `increment` returns the next number.
 /// struct Tickets;
@@ -66,17 +66,13 @@ impl<'a> From<&'a Operation> for Call<'a> {
 ///     }
 /// }
 ///
-/// let draw = || Op { f: F::Increment, key: None, value: Value::Nil };
-/// let invoke = |process, time| {
-///     let (process, time) = (Process(process), Nanos(time));
-///     Event::Invoke(Invoke { time, process, op: draw(), node: None, request: None })
-/// };
-/// let drew = |process, time, ticket| {
-///     let outcome = Outcome::Ok(Value::Int(ticket));
-///     Event::Return(Return { time: Nanos(time), process: Process(process), outcome, pos: None })
-/// };
-/// let both_drew_one = [invoke(0, 1), invoke(1, 2), drew(0, 3, 1), drew(1, 4, 1)];
-/// let history = History::from_events(both_drew_one).expect("well formed");
+/// // Two at once, and both drew the first.
+/// let mut history = HistoryBuilder::new();
+/// let draws = [0, 1].map(|process| history.invoke(process, Op::of(F::Increment, Value::Nil)));
+/// for draw in draws {
+///     history.ok(draw, 1);
+/// }
+/// let history = history.build().expect("well formed");
 /// let judgement = check(&Tickets, &history, &Budget::unlimited());
 /// assert_eq!(judgement.verdict, Verdict::Invalid);
 /// ```
