@@ -114,7 +114,7 @@ fn queues_agree_with_brute_force() {
 
 #[test]
 fn stacks_agree_with_brute_force() {
-    agrees(ModelKind::Stack, &[("search", 50)]);
+    agrees(ModelKind::Stack, &[("stack segments", 50), ("search", 20)]);
 }
 
 #[test]

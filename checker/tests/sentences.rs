@@ -234,10 +234,11 @@ fn queues_and_stacks_are_told_by_who_was_first_in_and_out() {
     assert_eq!(
         told,
         [
-            "push 1 by process 0 had returned before push 2 by process 1 began, but 2 was pushed before 1 was popped and stayed, so it lay below",
+            "push 1 by process 0 had returned before push 2 by process 1 began, but 2 was there when 1 was popped and stayed, so 1 was pushed upon it",
             "  0 → 1 real-time: push 1 by process 0 had returned before push 2 by process 1 began",
-            "  1 → 0 order: 2 was pushed before 1 was popped and stayed, so it lay below",
+            "  1 → 0 order: 2 was there when 1 was popped and stayed, so 1 was pushed upon it",
             "    1 → 2 real-time: push 2 by process 1 had returned before pop of 1 by process 2 began",
+            "    2 → 3 real-time: pop of 1 by process 2 had returned before pop of 2 by process 3 began",
         ]
     );
 }

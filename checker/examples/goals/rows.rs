@@ -77,7 +77,8 @@ pub(crate) fn all() -> Vec<Row> {
     [registers(), files(), others(), budgets(), lucky()].into_iter().flatten().collect()
 }
 
-const SEARCHED: &str = "no polynomial engine fits, and the search has to try many orders";
+const SEARCHED: &str =
+    "elements that come and go under reads of the whole set: no polynomial engine fits";
 
 /// Judges a history that is held in memory. No row may take longer than this.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -263,8 +264,7 @@ fn others() -> Vec<Row> {
 /// Says why a model's row is missed, where it is.
 fn why(shape: &Shape) -> &'static str {
     match shape.model {
-        ModelKind::Stack => SEARCHED,
-        _ if shape.crashes > 0.0 => SEARCHED,
+        ModelKind::Set => SEARCHED,
         ModelKind::ListAppend => "the lists that reads returned are as long as all else together",
         ModelKind::Counter => "a heap orders the increments by their return",
         _ => "",

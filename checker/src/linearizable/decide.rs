@@ -14,7 +14,7 @@ use super::register::search::PATIENCE;
 use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
 use super::space::{Classes, Interned, Space};
-use super::{counter, list_append, lock, product, queue, set, story};
+use super::{counter, list_append, lock, product, queue, set, stack, story};
 use crate::budget::{Account, Exhausted, Meter};
 use crate::model::{Seeded, keys_of};
 use crate::{Call, Model, ModelKind, Verdict};
@@ -220,9 +220,10 @@ fn bytes_per_entry(rules: Rules) -> u64 {
     match kind {
         ModelKind::Register | ModelKind::CasRegister | ModelKind::Kv => 96,
         ModelKind::FifoQueue | ModelKind::UnorderedQueue => 192,
+        ModelKind::Stack => 320,
         ModelKind::ListAppend | ModelKind::Set | ModelKind::MultiRegister => 160,
         ModelKind::Counter | ModelKind::OwnerLock | ModelKind::Fencing => 96,
-        ModelKind::Stack | ModelKind::Mutex => 0,
+        ModelKind::Mutex => 0,
     }
 }
 
@@ -240,7 +241,8 @@ fn polynomial(question: &Question<'_>) -> Settled {
         ModelKind::Counter => ("counter groups", counter::decide(question)),
         ModelKind::OwnerLock => ("lock holds", lock::owner(question)),
         ModelKind::Fencing => ("token order", lock::fencing(question)),
-        ModelKind::Kv | ModelKind::Stack | ModelKind::Mutex => ("search", Answer::Unsure),
+        ModelKind::Stack => ("stack segments", stack::decide(question)),
+        ModelKind::Kv | ModelKind::Mutex => ("search", Answer::Unsure),
     };
     Settled { engine, answer, states: 0 }
 }

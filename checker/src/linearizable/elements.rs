@@ -72,8 +72,7 @@ pub(crate) struct Elements {
 impl Elements {
     /// Collects them. Says what is impossible about one element alone, and is unsure where one is put in twice.
     pub(crate) fn of(question: &Question<'_>) -> Result<Elements, Answer> {
-        let mut elements =
-            Elements { all: Vec::new(), empties: Vec::new(), doubtful: Vec::new() };
+        let mut elements = Elements { all: Vec::new(), empties: Vec::new(), doubtful: Vec::new() };
         let mut values = Values::default();
         elements.takes(question, &mut values)?;
         elements.puts(question, &mut values)?;
@@ -118,11 +117,7 @@ impl Elements {
         Ok(())
     }
 
-    fn puts<'a>(
-        &mut self,
-        question: &Question<'a>,
-        values: &mut Values<'a>,
-    ) -> Result<(), Answer> {
+    fn puts<'a>(&mut self, question: &Question<'a>, values: &mut Values<'a>) -> Result<(), Answer> {
         for n in 0..question.entries.len() as u32 {
             question.pace(n)?;
             let operation = question.operation(n);
@@ -194,6 +189,23 @@ impl Elements {
         Ok(gaps)
     }
 
+    /// Sorts the operations that found the object empty.
+    pub(crate) fn found_empty(&self, question: &Question<'_>) -> FoundEmpty {
+        let bounds = |n: &u32| {
+            let entry = question.entries[*n as usize];
+            (2 * u64::from(entry.inv), double(entry.ret), *n)
+        };
+        let mut soonest: Vec<(u64, u64, u32)> = self.empties.iter().map(bounds).collect();
+        soonest.sort_unstable();
+        for k in (1..soonest.len()).rev() {
+            let (_, until, empty) = soonest[k];
+            if until < soonest[k - 1].1 {
+                (soonest[k - 1].1, soonest[k - 1].2) = (until, empty);
+            }
+        }
+        FoundEmpty { soonest }
+    }
+
     /// Names elements that were certainly there, one after the other, while an operation found the object empty.
     fn never_empty(
         &self,
@@ -209,7 +221,7 @@ impl Elements {
             let Some((_, to, n)) = covers.max_by_key(|(_, to, _)| *to) else {
                 return Answer::Unsure;
             };
-            if self.may_be_gone(question, *n) {
+            if self.may_be_gone(question, &self.all[*n]) {
                 return Answer::Unsure;
             }
             members.extend(self.all[*n].members());
@@ -219,8 +231,7 @@ impl Elements {
     }
 
     /// Returns whether operations in doubt leave it open when an element was taken out.
-    pub(crate) fn may_be_gone(&self, question: &Question<'_>, n: usize) -> bool {
-        let element = &self.all[n];
+    pub(crate) fn may_be_gone(&self, question: &Question<'_>, element: &Element) -> bool {
         let lent = !element.stays() && question.entries[element.take as usize].is_optional();
         lent || (element.stays() && !self.doubtful.is_empty())
     }
@@ -258,6 +269,21 @@ impl Elements {
         let in_time = |d: &&u32| 2 * u64::from(question.entries[**d as usize].inv) < latest;
         members.extend(self.doubtful.iter().filter(in_time));
         Answer::impossible(question, &members)
+    }
+}
+
+/// The operations that found an object empty, by invocation.
+pub(crate) struct FoundEmpty {
+    /// When each was invoked, and which of those from there on returned first, and when.
+    soonest: Vec<(u64, u64, u32)>,
+}
+
+impl FoundEmpty {
+    /// Says when an element that stays must be gone: before the first of them returns that was invoked behind its coming.
+    pub(crate) fn need(&self, n: usize, element: &Element) -> Option<Need> {
+        let after = self.soonest.partition_point(|(from, ..)| *from <= element.put_until);
+        let (_, until, empty) = *self.soonest.get(after)?;
+        Some(Need { element: n, until, because: [empty, NONE] })
     }
 }
 
