@@ -404,6 +404,8 @@ fn a_write_that_returns_first_does_not_stand_for_a_cas_to_the_same_value() {
         "1 ok write 2",
         "0 ok cas [null,2]",
         "2 ok write 5",
+        "0 invoke delete",
+        "0 ok delete",
     ];
     assert_eq!(ordered(ModelKind::CasRegister, &lines).engine, "register search");
 }
@@ -529,8 +531,42 @@ fn a_list_that_nobody_can_have_made_is_refuted() {
         assert_eq!(judged(ModelKind::ListAppend, &lines).engine, "list order");
     };
     refuted([append(1), read("[1,7]")].concat());
-    // Their last elements are equal.
-    refuted([append(1), append(2), append(3), read("[1,2,3]"), read("[2,1,3]")].concat());
+    // Their last elements are equal, and the appends were open together.
+    let appends = [1, 2, 3].map(append);
+    let half = |half: usize| appends.iter().map(move |append| append[half].clone());
+    let meanwhile: Vec<String> = half(0).chain(half(1)).collect();
+    refuted([&meanwhile[..], &read("[1,2,3]"), &read("[2,1,3]")].concat());
+}
+
+#[test]
+fn a_queue_is_not_found_empty_and_gives_nothing_that_it_does_not_hold() {
+    let put = |n: u64| [format!("{n} invoke enqueue {n}"), format!("{n} ok enqueue {n}")];
+    let took = |found: &str| ["0 invoke dequeue".to_owned(), format!("0 ok dequeue {found}")];
+    for (model, engine) in
+        [(ModelKind::FifoQueue, "queue aspects"), (ModelKind::UnorderedQueue, "bag aspects")]
+    {
+        for lines in [
+            [put(1), took("7")].concat(),
+            [took("1"), put(1)].concat(),
+            [put(1), took("null"), took("1")].concat(),
+        ] {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            refuted(model, &lines);
+            assert_eq!(judged(model, &lines).engine, engine);
+        }
+    }
+}
+
+#[test]
+fn dequeues_in_doubt_take_the_elements_that_are_wanted_out_first() {
+    let put = |n: u64| [format!("0 invoke enqueue {n}"), format!("0 ok enqueue {n}")];
+    let took = |n: u64| ["0 invoke dequeue".to_owned(), format!("0 ok dequeue {n}")];
+    let doubt = |n: u64| [format!("{n} invoke dequeue"), format!("{n} info dequeue")];
+    let first = [put(1), put(2), doubt(8), took(2)].concat();
+    let second = [put(3), put(4), doubt(9), took(4)].concat();
+    let lines = [first, second].concat();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(ordered(ModelKind::FifoQueue, &lines).engine, "queue aspects");
 }
 
 #[test]

@@ -76,10 +76,10 @@ impl List {
     /// An append is acknowledged.
     pub(super) fn acknowledge(&mut self, element: &Value, now: u32) -> Result<(), Halt> {
         let append = self.appends.get_mut(element).expect("an append returns after it was invoked");
-        append.returned = now;
-        match append.place {
-            0 => drop(self.unseen.insert(now)),
-            place => self.note(2 * place, now),
+        // Whoever saw it already stands behind it, and has returned before.
+        if append.place == 0 {
+            append.returned = now;
+            self.unseen.insert(now);
         }
         Ok(())
     }

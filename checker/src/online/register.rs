@@ -11,9 +11,10 @@
 //!
 //! **Deadlines.** Let k(A) be the least f of all that must follow A. Then A contradicts something if and only if
 //! s(A) > k(A): whatever gives k(A) must follow A, and is preceded by an operation of A's. Events arrive in order, so the
-//! first return of a cluster is its f for good. A relation between two blocks begins to hold only when one of them
-//! changes, and `relate` looks at both directions of each pair then. So k is exact after each event, and one
-//! comparison tells a violation.
+//! first return of a cluster is its f for good, and is later than every s there was by then. So A comes to precede B only
+//! when s(B) grows, and k(A) changes only then, or when f(B) comes to be known: when B changes. `relate` holds B against
+//! those before it then. So k is exact after each event; and of two blocks that must precede each other the one that
+//! did not change last is found to be late.
 //!
 //! **Links.** A cluster is linked to the one that its cas began from when it becomes needed. It then has no return, and
 //! nothing needed begins from it, else it had been needed before. So chains grow at their end alone, and two blocks never
@@ -319,26 +320,19 @@ impl Register {
         }
     }
 
-    /// Holds a block that changed against all others.
+    /// Holds a block that changed against those that it must follow.
     fn relate(&mut self, changed: BlockId) -> Result<(), Halt> {
-        let Block { first_return, last_invocation, mut deadline, .. } = self.blocks[&changed];
+        let Block { first_return, last_invocation, .. } = self.blocks[&changed];
         for (id, other) in &mut self.blocks {
-            if *id == changed {
+            if *id == changed || last_invocation <= other.first_return {
                 continue;
             }
-            if other.first_return < last_invocation {
-                other.deadline = other.deadline.min(first_return);
-            }
-            if first_return < other.last_invocation {
-                deadline = deadline.min(other.first_return);
-            }
+            other.deadline = other.deadline.min(first_return);
             if other.is_late() {
                 return Err(tangled([*id, changed]));
             }
         }
-        let block = self.blocks.get_mut(&changed).expect("the block that changed exists");
-        block.deadline = deadline;
-        if block.is_late() { Err(tangled([changed])) } else { Ok(()) }
+        Ok(())
     }
 
     /// Forgets what nobody can see any more, now and then.
