@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use squall_checker::generate::{self, Shape};
+use squall_checker::online::{Limits, Monitor};
 use squall_checker::{Budget, Judgement, ModelKind, Reading, Verdict, judge};
 use squall_history::{Event, History, Invoke, Outcome, edn, formats, jsonl};
 
@@ -74,11 +75,8 @@ impl Said {
 
 /// Returns all rows.
 pub(crate) fn all() -> Vec<Row> {
-    [registers(), files(), others(), budgets(), lucky()].into_iter().flatten().collect()
+    [registers(), files(), others(), online(), budgets(), lucky()].into_iter().flatten().collect()
 }
-
-const SEARCHED: &str =
-    "elements that come and go under reads of the whole set: no polynomial engine fits";
 
 /// Judges a history that is held in memory. No row may take longer than this.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -264,11 +262,90 @@ fn others() -> Vec<Row> {
 /// Says why a model's row is missed, where it is.
 fn why(shape: &Shape) -> &'static str {
     match shape.model {
-        ModelKind::Set => SEARCHED,
+        ModelKind::Set if shape.crashes > 0.0 => {
+            "what may have been put in or taken out is tried, each with and without"
+        }
+        ModelKind::Set => "the lists that reads returned are as long as all else together",
         ModelKind::ListAppend => "the lists that reads returned are as long as all else together",
         ModelKind::Counter => "a heap orders the increments by their return",
         _ => "",
     }
+}
+
+/// Events as they arrive: the row G11.
+fn online() -> Vec<Row> {
+    let unique = || generate::events(&Shape::register(1_000_000, 30));
+    let stale = || {
+        let mut events = generate::events(&Shape::register(1_000_000, 30));
+        assert!(generate::stale_read(&mut events, 0.95), "there is a read to make stale");
+        events
+    };
+    let lists = || {
+        let shape = Shape::register(100_000, 30);
+        generate::events(&Shape { model: ModelKind::ListAppend, keys: 400, ..shape })
+    };
+    let fed = |work: &str, milliseconds, model, events: fn() -> Vec<Event>, late| Row {
+        prepare: Box::new(move || Ok(watched(model, events(), late))),
+        ..row("G11", work, milliseconds, Shape::register(0, 1))
+    };
+    let register = ModelKind::CasRegister;
+    vec![
+        fed("1 M unique, 30 clients, 2 M events one by one", 2000, register, unique, Late::No),
+        fed("the same: the slowest event", 10, register, unique, Late::Slowest),
+        Row {
+            expected: Verdict::Invalid,
+            ..fed("the same, a stale read: its return", 10, register, stale, Late::Violation)
+        },
+        fed(
+            "list-append 100 k, 400 keys, 30 clients, 200 k events one by one",
+            200,
+            ModelKind::ListAppend,
+            lists,
+            Late::No,
+        ),
+    ]
+}
+
+/// Which event's time counts.
+#[derive(Clone, Copy, PartialEq)]
+enum Late {
+    /// All of them together.
+    No,
+    /// The one that takes longest.
+    Slowest,
+    /// The one that is the violation.
+    Violation,
+}
+
+/// Feeds a monitor event by event.
+fn watched(model: ModelKind, events: Vec<Event>, late: Late) -> Work {
+    let operations = events.len() / 2;
+    let run = move || {
+        let mut monitor = Monitor::new(model, Reading::default(), Limits::default());
+        let (mut slowest, mut last) = (Duration::ZERO, Duration::ZERO);
+        let violation = events.iter().find_map(|event| {
+            if late == Late::No {
+                return monitor.feed(event);
+            }
+            let started = Instant::now();
+            let violation = monitor.feed(event);
+            last = started.elapsed();
+            slowest = slowest.max(last);
+            violation
+        });
+        let (verdict, summary) = match (violation, monitor.gave_up().first()) {
+            (Some(violation), _) => (Verdict::Invalid, violation.to_string()),
+            (None, Some(gave_up)) => (Verdict::Unknown, gave_up.to_string()),
+            (None, None) => (Verdict::Valid, String::new()),
+        };
+        let late = match late {
+            Late::No => None,
+            Late::Slowest => Some(slowest),
+            Late::Violation => Some(last),
+        };
+        Ok(Said { verdict, engine: "monitor".to_owned(), summary, late })
+    };
+    Work { operations, in_doubt: 0, file_bytes: 0, run: Box::new(run) }
 }
 
 /// Deadlines and budgets: the row G12.

@@ -24,7 +24,8 @@ Histories are generated from seeds: closed-loop clients, log-normal latencies ar
 lengthens, where one thread does the work; time on the wall where the row says two threads. *wall* is the best time on
 the wall. *memory* is the peak of what was resident while the row was measured, without the history that is judged (rows
 that read a file: with the history, without the file's own bytes). A goal is reached when the best time and the memory
-are within the aim. G12 measures how late a check stops that cannot decide.
+are within the aim. G11 feeds events to the monitor one by one, and counts operations, of two events each; G12 measures how late a check stops
+that cannot decide.
 ";
 
 /// Returns the page around the lines of the table.
@@ -102,6 +103,7 @@ fn note(row: &Row, measured: &Measured) -> String {
     }
     if notes.is_empty() {
         notes.push(match said.late {
+            Some(_) if said.summary.is_empty() => "reached".to_owned(),
             Some(_) => format!("reached; {}", said.summary),
             None => format!("reached, {:.1} × faster", 1.0 / time),
         });

@@ -13,6 +13,7 @@ use super::queue::Discipline;
 use super::register::search::PATIENCE;
 use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
+use super::sets::Sets;
 use super::space::{Classes, Interned, Space};
 use super::{counter, list_append, lock, product, queue, set, stack, story};
 use crate::budget::{Account, Exhausted, Meter};
@@ -384,13 +385,14 @@ fn of_parts(question: &Question<'_>, parts: &[Vec<u32>], engine: &'static str) -
 
 fn by_search<M: Model>(model: &M, question: &Question<'_>) -> Settled {
     let entries = question.entries;
-    let (found, states) = run(question.operations, model, entries, question.meter);
+    let (found, states) = run(question.operations, model, question.rules, entries, question.meter);
     Settled { engine: "search", answer: Answer::found(entries, found), states }
 }
 
 fn run<M: Model>(
     operations: &[Operation],
     model: &M,
+    rules: Rules,
     entries: &[Entry],
     meter: &Meter,
 ) -> (Result<Found, Stopped>, usize) {
@@ -403,6 +405,14 @@ fn run<M: Model>(
         Ok(classes) => classes,
         Err(why) => return (Err(Stopped { why, deepest: 0 }), 0),
     };
+    if rules == Rules::Builtin(ModelKind::Set) {
+        let mut sets = match Sets::new(&classes.calls, meter) {
+            Ok(sets) => sets,
+            Err(why) => return (Err(Stopped { why, deepest: 0 }), 0),
+        };
+        let found = search(entries, &classes.of, &mut sets, meter);
+        return (found, sets.states());
+    }
     let mut space = Interned::new(model, classes.calls);
     let found = search(entries, &classes.of, &mut space, meter);
     (found, space.states())
@@ -419,8 +429,11 @@ pub(crate) fn second_opinions<M: Model>(
         Ok(Found::Nothing { .. }) => Verdict::Invalid,
         Err(_) => Verdict::Unknown,
     };
-    let general = run(question.operations, model, entries, question.meter).0;
-    let mut opinions = vec![("search", said(general))];
+    let search = |rules| run(question.operations, model, rules, entries, question.meter).0;
+    let mut opinions = vec![("search", said(search(Rules::General)))];
+    if question.rules == Rules::Builtin(ModelKind::Set) {
+        opinions.push(("search for sets", said(search(question.rules))));
+    }
     // What a polynomial engine calls impossible must be so alone, or the search would have to stand in for it.
     if let Settled { engine, answer: Answer::Impossible(mut members), .. } = polynomial(question) {
         close(model, question, &mut members);
@@ -480,9 +493,9 @@ impl<'a, M: Model> Trials<'a, M> {
             let acts = register::Acts::new(&operations, &entries, question.initial);
             as_registers(&entries, &acts, question.meter, PATIENCE)
         });
-        let found = by_register
-            .flatten()
-            .unwrap_or_else(|| run(&operations, self.model, &entries, question.meter).0);
+        let found = by_register.flatten().unwrap_or_else(|| {
+            run(&operations, self.model, question.rules, &entries, question.meter).0
+        });
         matches!(found, Ok(Found::Nothing { .. }))
     }
 }

@@ -22,6 +22,7 @@ mod queue;
 mod register;
 mod search;
 mod set;
+mod sets;
 mod space;
 mod stack;
 mod story;
