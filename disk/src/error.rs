@@ -46,4 +46,10 @@ pub enum DiskError {
     /// A file is broken by its own format.
     #[error("the system's own file {0}")]
     Broken(Broken),
+    /// The files do not tell which commands the log holds.
+    #[error("the files do not tell every command: {why}")]
+    NoCommands {
+        /// Why not.
+        why: String,
+    },
 }

@@ -7,28 +7,35 @@
 //!
 //! ```text
 //! data directory ─► etcd_wal, bolt, squall_wal, raft_boltdb ─► Log ─► events ─► the judge of traces
+//!                                                              Contents ─► commands ─► the log as witness
 //! ```
 #![warn(missing_docs)]
 
 mod bolt;
+mod commands;
+mod contents;
 mod cursor;
 mod error;
 mod etcd;
 mod etcd_backend;
+mod etcd_commands;
 mod etcd_wal;
 mod files;
 mod hash;
 mod log;
 mod protobuf;
 mod raft_boltdb;
+mod squall_commands;
 mod squall_wal;
 
 pub use bolt::Bolt;
+pub use commands::{Commands, commands};
 pub use error::{Broken, DiskError};
 pub use etcd_backend::{Backend, backend};
 pub use etcd_wal::{Record, Wal, read as etcd_wal};
 pub use log::{Log, Reading, name_votes};
 pub use raft_boltdb::raft_boltdb;
+pub use squall_commands::command as squall_command;
 pub use squall_wal::squall_wal;
 
 use std::path::Path;

@@ -21,23 +21,55 @@ const VERSION: u32 = 1;
 const FILE_HEAD: usize = 16;
 const HEAD: usize = 8;
 
+/// One line of the log's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    HardState { term: u64, vote: Option<NodeName> },
+    Truncate { from: u64 },
+    Entry { index: u64, term: u64, kind: u8, data: &'a [u8] },
+}
+
 /// Reads a log; `name` names it in errors.
 pub fn squall_wal(name: &str, bytes: &[u8]) -> Result<Reading, Broken> {
-    head(bytes).map_err(|why| Broken::new(name, 0, why))?;
     let mut log = Log::from_the_start();
+    let torn = records(name, bytes, |record| match record {
+        Record::HardState { term, vote } => {
+            log.hard_state(term, vote, 0);
+            Ok(())
+        }
+        Record::Truncate { from } => log.truncate(from),
+        Record::Entry { index, term, kind, data } => {
+            log.entry(index, term, hash::command(kind, data))
+        }
+    })?;
+    Ok(Reading { torn, ..log.finish() })
+}
+
+/// Hands over each record, and returns how many bytes at the end were not whole.
+pub(crate) fn records<'a>(
+    name: &str,
+    bytes: &'a [u8],
+    mut take: impl FnMut(Record<'a>) -> Result<(), String>,
+) -> Result<u64, Broken> {
+    head(bytes).map_err(|why| Broken::new(name, 0, why))?;
     let mut offset = FILE_HEAD;
     while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
-        let Some(records) = batch(rest) else {
+        let Some(batch_records) = batch(rest) else {
             if (1..rest.len()).any(|at| batch(&rest[at..]).is_some()) {
                 let why = "the batch is damaged, and others follow it";
                 return Err(Broken::new(name, offset, why));
             }
-            return Ok(Reading { torn: rest.len() as u64, ..log.finish() });
+            return Ok(rest.len() as u64);
         };
-        replay(&mut log, records).map_err(|why| Broken::new(name, offset, why))?;
-        offset += HEAD + records.len();
+        let mut cursor = Cursor::new(batch_records);
+        while !cursor.is_empty() {
+            record(&mut cursor)
+                .and_then(&mut take)
+                .map_err(|why| Broken::new(name, offset, why))?;
+        }
+        offset += HEAD + batch_records.len();
     }
-    Ok(log.finish())
+    Ok(0)
 }
 
 fn head(bytes: &[u8]) -> Result<(), String> {
@@ -65,17 +97,9 @@ fn batch(bytes: &[u8]) -> Option<&[u8]> {
     (!records.is_empty() && found == sum).then_some(records)
 }
 
-fn replay(log: &mut Log, records: &[u8]) -> Result<(), String> {
-    let mut cursor = Cursor::new(records);
-    while !cursor.is_empty() {
-        record(log, &mut cursor)?;
-    }
-    Ok(())
-}
-
-fn record(log: &mut Log, cursor: &mut Cursor<'_>) -> Result<(), String> {
+fn record<'a>(cursor: &mut Cursor<'a>) -> Result<Record<'a>, String> {
     let cut_off = || "a record is cut off".to_owned();
-    let number = |cursor: &mut Cursor<'_>| cursor.varint().ok_or_else(cut_off);
+    let number = |cursor: &mut Cursor<'a>| cursor.varint().ok_or_else(cut_off);
     match number(cursor)? {
         0 => {
             let term = number(cursor)?;
@@ -84,16 +108,15 @@ fn record(log: &mut Log, cursor: &mut Cursor<'_>) -> Result<(), String> {
                 1 => Some(NodeName::from(format!("n{}", number(cursor)?).as_str())),
                 other => return Err(format!("{other} stands where a vote is there or not")),
             };
-            log.hard_state(term, vote, 0);
-            Ok(())
+            Ok(Record::HardState { term, vote })
         }
-        1 => log.truncate(number(cursor)?),
+        1 => Ok(Record::Truncate { from: number(cursor)? }),
         2 => {
             let (index, term) = (number(cursor)?, number(cursor)?);
             let kind = u8::try_from(number(cursor)?).map_err(|_| "an unknown kind of entry")?;
             let length = number(cursor)?;
             let data = cursor.take(length).ok_or_else(cut_off)?;
-            log.entry(index, term, hash::command(kind, data))
+            Ok(Record::Entry { index, term, kind, data })
         }
         other => Err(format!("unknown record {other}")),
     }

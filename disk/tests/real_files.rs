@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use squall_disk::{
-    Bolt, Broken, Layout, Log, Reading, backend, etcd_wal, name_votes, raft_boltdb, read,
-    squall_wal,
+    Bolt, Broken, Commands, DiskError, Layout, Log, Reading, backend, commands, etcd_wal,
+    name_votes, raft_boltdb, read, squall_command, squall_wal,
 };
+use squall_history::log::{Command, Positions};
 use squall_history::trace::{EntryHash, TraceEvent};
 
 const WALS: [(&str, &[u8]); 2] = [
@@ -120,6 +121,51 @@ fn a_data_directory_of_etcd_s_becomes_a_log_with_a_state() {
         );
         assert!(reading.notes.is_empty());
     }
+}
+
+/// How many of the commands are operations, and which are not understood.
+fn operations(commands: &Commands) -> (usize, Vec<&str>) {
+    let is_op = |command: &&Command| matches!(command, Command::Op(..));
+    let all = || commands.entries.iter().map(|entry| &entry.command);
+    let unknown = all().filter_map(|command| match command {
+        Command::Unknown(what) => Some(&**what),
+        Command::Op(..) | Command::Nothing => None,
+    });
+    (all().filter(is_op).count(), unknown.collect())
+}
+
+#[test]
+fn etcd_s_log_tells_every_command_from_the_first_entry_on() {
+    for ((version, bytes), (_, database)) in WALS.into_iter().zip(DATABASES) {
+        let dir = etcd_dir(bytes, database);
+        let commands = commands(Layout::Etcd, dir.path()).unwrap();
+        assert_eq!(commands.entries.len(), entries(&wal(bytes).unwrap()).len(), "{version}");
+        assert_eq!(commands.committed, committed(&wal(bytes).unwrap()), "{version}");
+        assert_eq!(commands.positions, Positions::Revision);
+        let (_, position) = commands.applied.unwrap();
+        let (operations, unknown) = operations(&commands);
+        assert_eq!(unknown, [""; 0], "{version}");
+        assert!(operations > 20 && position > 20, "{version}: {operations}, {position}");
+    }
+}
+
+#[test]
+fn commands_are_told_without_a_database_and_not_for_raft_boltdb() {
+    let dir = etcd_dir(WALS[0].1, b"no database");
+    assert_eq!(commands(Layout::Etcd, dir.path()).unwrap().applied, None);
+    let boltdb = tempfile::tempdir().unwrap();
+    let none = commands(Layout::RaftBoltdb, boltdb.path()).unwrap_err();
+    assert!(matches!(none, DiskError::NoCommands { .. }), "{none}");
+}
+
+#[test]
+fn the_reference_s_log_tells_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("raft.wal"), SQUALL).unwrap();
+    let commands = commands(Layout::Squall, dir.path()).unwrap();
+    let (operations, unknown) = operations(&commands);
+    assert_eq!((unknown, commands.positions), (vec![], Positions::Index));
+    assert!(operations > 10, "{operations} of {}", commands.entries.len());
 }
 
 #[test]
@@ -246,6 +292,7 @@ fn read_as_all(bytes: &[u8]) {
     let _ = wal(bytes);
     let _ = squall_wal("raft.wal", bytes);
     let _ = raft_boltdb("raft.db", bytes);
+    let _ = squall_command(1, bytes);
     let _ = Bolt::open("db", bytes).map(|bolt| backend(&bolt, "db"));
 }
 

@@ -10,6 +10,7 @@ mod event;
 pub mod formats;
 mod history;
 pub mod jsonl;
+pub mod log;
 mod manifest;
 mod op;
 mod reading;

@@ -133,6 +133,11 @@ impl RunDir {
         self.disk_dir().join(format!("{node}.{reading}.jsonl"))
     }
 
+    /// `log.jsonl`: the replicated log with its commands, as the nodes' files hold it.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.jsonl")
+    }
+
     /// The directory of one node's output and, where it is kept, data.
     pub fn node(&self, node: &NodeName) -> PathBuf {
         self.root.join("nodes").join(&*node.0)

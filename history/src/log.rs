@@ -1,0 +1,254 @@
+//! The replicated log, as the nodes' files hold it, with what its entries ask for: `log.jsonl`.
+//!
+//! ```text
+//! {"squall":"log/1","node":"n2","positions":"revision","committed":3,"applied":[{"node":"n1","index":2,"position":2}]}
+//! {"index":1,"term":2}
+//! {"index":2,"term":2,"f":"write","key":"7","value":5,"request":"3-1"}
+//! {"index":3,"term":2,"unknown":"a lease"}
+//! {"node":"n1","index":3,"term":1,"f":"write","key":"7","value":6}
+//! ```
+//!
+//! It is one node's log from its first entry on, without gaps: of all logs the one that ends in the highest term and, among
+//! those, the longest. An entry that nobody may overwrite any more is in it, by the rule of elections (paper §5.4.1). Lines
+//! with a node come behind: entries that only another log has.
+
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{F, Key, NodeName, Op, Request, Value};
+
+/// The name and version in the first line.
+pub const FORMAT: &str = "log/1";
+
+/// What a position in the history counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Positions {
+    /// Entries of the log, from 1.
+    Index,
+    /// Changes of the state; 1 before the first, as etcd counts revisions.
+    Revision,
+}
+
+/// How far a state machine has got, by its own files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Whose.
+    pub node: NodeName,
+    /// The last entry that it applied.
+    pub index: u64,
+    /// The position that it has reached.
+    pub position: u64,
+}
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// `log/1`.
+    pub squall: String,
+    /// Whose log it is; nothing where none could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeName>,
+    /// What positions are.
+    pub positions: Positions,
+    /// Up to which index some node's files say that it is committed; 0 where they do not tell.
+    #[serde(default)]
+    pub committed: u64,
+    /// How far the state machines have got, where their files tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applied: Vec<Applied>,
+    /// Logs that could not be read to their beginning, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// What an entry asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Nothing of the state that clients see: a new leader's first entry, a configuration.
+    Nothing,
+    /// A client's operation, with its identity where the log holds it.
+    Op(Op, Option<Request>),
+    /// Something that may change the state, and is not understood.
+    Unknown(String),
+}
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its index.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// What it asks for.
+    pub command: Command,
+}
+
+/// The file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Its first line.
+    pub header: Header,
+    /// The entries, from index 1 on without gaps; the one at index n stands on line n + 1.
+    pub entries: Vec<Entry>,
+    /// Entries that only another log has.
+    pub elsewhere: Vec<(NodeName, Entry)>,
+}
+
+/// Says what is wrong with the file, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file could not be read.
+    #[error("failed to read the log")]
+    Io(#[from] std::io::Error),
+    /// A line is not what it should be.
+    #[error("line {line}: {why}")]
+    Line {
+        /// Which, counted from 1.
+        line: u32,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Line {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<NodeName>,
+    index: u64,
+    term: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    f: Option<F>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Key>,
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    value: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<Request>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+}
+
+impl Line {
+    fn of(node: Option<&NodeName>, entry: &Entry) -> Line {
+        let Entry { index, term, command } = entry;
+        let line = Line { node: node.cloned(), index: *index, term: *term, ..Line::default() };
+        match command {
+            Command::Nothing => line,
+            Command::Unknown(what) => Line { unknown: Some(what.clone()), ..line },
+            Command::Op(op, request) => {
+                let Op { f, key, value } = op.clone();
+                Line { f: Some(f), key, value, request: *request, ..line }
+            }
+        }
+    }
+
+    fn entry(self) -> (Option<NodeName>, Entry) {
+        let Line { node, index, term, f, key, value, request, unknown } = self;
+        let command = match (f, unknown) {
+            (_, Some(what)) => Command::Unknown(what),
+            (Some(f), None) => Command::Op(Op { f, key, value }, request),
+            (None, None) => Command::Nothing,
+        };
+        (node, Entry { index, term, command })
+    }
+}
+
+impl Log {
+    /// Returns the text of the file.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |json: serde_json::Result<String>| {
+            text.push_str(&json.expect("a log is plain data"));
+            text.push('\n');
+        };
+        line(serde_json::to_string(&self.header));
+        for entry in &self.entries {
+            line(serde_json::to_string(&Line::of(None, entry)));
+        }
+        for (node, entry) in &self.elsewhere {
+            line(serde_json::to_string(&Line::of(Some(node), entry)));
+        }
+        text
+    }
+
+    /// Reads a file.
+    pub fn read(input: impl BufRead) -> Result<Log, ReadError> {
+        let mut lines = (1..).zip(input.lines());
+        let broken = |line, why| ReadError::Line { line, why };
+        let (_, first) = lines.next().ok_or_else(|| broken(1, "the file is empty".to_owned()))?;
+        let header = serde_json::from_str::<Header>(&first?);
+        let header = header.map_err(|error| broken(1, error.to_string()))?;
+        if header.squall != FORMAT {
+            return Err(broken(1, format!("expected {FORMAT:?}, found {:?}", header.squall)));
+        }
+        let mut log = Log { header, entries: Vec::new(), elsewhere: Vec::new() };
+        for (number, line) in lines {
+            let line = serde_json::from_str::<Line>(&line?);
+            let line = line.map_err(|error| broken(number, error.to_string()))?;
+            log.take(line).map_err(|why| broken(number, why))?;
+        }
+        Ok(log)
+    }
+
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        let due = self.entries.len() as u64 + 1;
+        match line.entry() {
+            (Some(node), entry) => self.elsewhere.push((node, entry)),
+            (None, _) if !self.elsewhere.is_empty() => {
+                return Err("an entry behind those of other logs".to_owned());
+            }
+            (None, entry) if entry.index == due => self.entries.push(entry),
+            (None, entry) => {
+                return Err(format!("entry {} where entry {due} is due", entry.index));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> Log {
+        let header = Header {
+            squall: FORMAT.to_owned(),
+            node: Some("n2".into()),
+            positions: Positions::Revision,
+            committed: 2,
+            applied: vec![Applied { node: "n1".into(), index: 2, position: 2 }],
+            missing: vec!["n3: it is gone".to_owned()],
+        };
+        let entry = |index, command| Entry { index, term: 2, command };
+        let request = Some(Request { session: 3, sequence: 1 });
+        let entries = vec![
+            entry(1, Command::Nothing),
+            entry(2, Command::Op(Op::cas("7", 4, 5), request)),
+            entry(3, Command::Unknown("a lease".to_owned())),
+        ];
+        let elsewhere = vec![("n1".into(), entry(3, Command::Op(Op::write("7", 6), None)))];
+        Log { header, entries, elsewhere }
+    }
+
+    #[test]
+    fn a_log_is_read_as_it_was_written() {
+        let text = log().to_text();
+        assert_eq!(Log::read(text.as_bytes()).unwrap(), log());
+        let second = text.lines().nth(2).unwrap();
+        let expected = r#"{"index":2,"term":2,"f":"cas","key":"7","value":[4,5],"request":"3-1"}"#;
+        assert_eq!(second, expected);
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let text = log().to_text();
+        let told = |text: &str| Log::read(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(told(""), "line 1: the file is empty");
+        assert!(told(&text.replace("log/1", "log/2")).starts_with("line 1: expected"));
+        let gap = text.replace("{\"index\":2,", "{\"index\":9,");
+        assert_eq!(told(&gap), "line 3: entry 9 where entry 2 is due");
+        assert!(told(&text.replace("\"term\":2,\"f\"", "\"term\":-2,\"f\"")).starts_with("line 3"));
+    }
+}
