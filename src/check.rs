@@ -73,6 +73,7 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let mut raft_rows = raft_rows(run, &manifest, &read.history)?;
     disk::merge(run, &manifest, &mut raft_rows, &mut warnings)?;
     rows.extend(raft_rows);
+    rows.push(disk::witness_row(run, &read.history)?);
     heed(manifest.first_violation.as_ref(), &mut rows);
     let thresholds = stats::Thresholds::default();
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));

@@ -60,6 +60,7 @@ pub mod stats;
 mod verdict;
 mod verify;
 pub mod visited;
+pub mod witness;
 
 pub use brute::brute;
 pub use budget::{Budget, Exhausted};

@@ -79,8 +79,9 @@ fn explains(cause: &Row, effect: &Row) -> bool {
         (Some(began), Some(complete)) => began <= complete,
         (None, _) | (_, None) => true,
     };
-    // Positions say the same of the same operations, sooner or later.
-    let same = (cause.claim, effect.claim) == (Claim::Linearizable, Claim::Positions);
+    // Positions and the log say the same of the same operations, sooner or later.
+    let same = cause.claim == Claim::Linearizable
+        && matches!(effect.claim, Claim::Positions | Claim::LogWitness);
     depth(cause.claim) < depth(effect.claim) && (in_time || same)
 }
 
@@ -100,7 +101,7 @@ fn depth(claim: Claim) -> u8 {
         Claim::TruncateNotCommitted => 4,
         Claim::StateMachineSafety | Claim::AcknowledgedSurvive | Claim::ReadIndex => 5,
         Claim::Linearizable => 6,
-        Claim::Positions => 7,
+        Claim::Positions | Claim::LogWitness => 7,
         Claim::Exercised => 8,
     }
 }

@@ -42,13 +42,15 @@ pub enum Claim {
     ReadIndex,
     /// An operation's reported position agrees with the model and with real time.
     Positions,
+    /// The log in the nodes' files, replayed, gives every answer that clients got.
+    LogWitness,
     /// The run did enough to mean something.
     Exercised,
 }
 
 impl Claim {
     /// Every claim, in the order in which verdicts list them.
-    pub const ALL: [Claim; 17] = [
+    pub const ALL: [Claim; 18] = [
         Claim::Linearizable,
         Claim::Positions,
         Claim::ElectionSafety,
@@ -65,6 +67,7 @@ impl Claim {
         Claim::TruncateNotCommitted,
         Claim::AcknowledgedSurvive,
         Claim::ReadIndex,
+        Claim::LogWitness,
         Claim::Exercised,
     ];
 
@@ -87,6 +90,7 @@ impl Claim {
             Claim::AcknowledgedSurvive => "acknowledged-survive",
             Claim::ReadIndex => "read-index",
             Claim::Positions => "positions",
+            Claim::LogWitness => "log-witness",
             Claim::Exercised => "exercised",
         }
     }
@@ -110,6 +114,7 @@ impl Claim {
             Claim::AcknowledgedSurvive => "Acknowledged entries survive",
             Claim::ReadIndex => "Reads cover what was acknowledged",
             Claim::Positions => "Positions",
+            Claim::LogWitness => "Log as witness",
             Claim::Exercised => "The run exercised something",
         }
     }
@@ -129,6 +134,7 @@ impl Claim {
             Claim::AcknowledgedSurvive => "paper §8",
             Claim::ReadIndex => "thesis §6.4",
             Claim::Positions => "squall",
+            Claim::LogWitness => "squall",
             Claim::Exercised => "squall",
         }
     }

@@ -319,7 +319,7 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         Claim::Linearizable if is_twice(root) => Some(
             "one request was applied twice: a repeated command must be recognised by its serial number (paper §8, thesis §6.3)",
         ),
-        Claim::Linearizable | Claim::Positions | Claim::Exercised => None,
+        Claim::Linearizable | Claim::Positions | Claim::LogWitness | Claim::Exercised => None,
     }
 }
 

@@ -4,9 +4,11 @@
 //! once every node is stopped. `cluster` sees to the moments, `readings` reads within bounds, `record` puts the events into
 //! `disk/<node>.<reading>.jsonl`, in the format of traces, and `merge` has them judged, so that `squall check` judges
 //! them again without the files. They are judged by themselves: a log on disk is evidence of its own, and the events of
-//! a file are not in the order of a trace.
+//! a file are not in the order of a trace. `log` writes down which commands the logs hold in the end, and has the
+//! clients' answers held against them.
 
 mod cluster;
+mod log;
 mod merge;
 mod readings;
 mod record;
@@ -17,6 +19,7 @@ use squall_disk::Layout;
 use squall_systems::DiskReader;
 
 pub(crate) use cluster::ReadWhileStill;
+pub(crate) use log::witness_row;
 pub(crate) use merge::merge;
 pub(crate) use readings::Readings;
 pub(crate) use record::record;

@@ -214,6 +214,78 @@ async fn a_run_of_many_faults_reads_so_often_and_counts_the_rest() {
     assert_eq!((taken.len(), left_out), (READINGS, 3));
 }
 
+#[test]
+fn the_commands_of_the_reference_are_read_as_its_nodes_write_them() {
+    use squall_history::log::Command;
+    use squall_history::{F, Op, Request, Value};
+    use squall_raft_node::command::{Change, Command as Written, RequestId};
+
+    let text = str::to_owned;
+    let written = |change, request| Written { nonce: u64::MAX, request, change }.to_bytes();
+    let key = || text("7");
+    let request = Some(RequestId { session: 300, sequence: 2 });
+    let cases = [
+        (Change::Write { key: key(), value: text("5") }, Op::write("7", 5)),
+        (
+            Change::Cas { key: key(), old: text("null"), value: text("[1]") },
+            Op::cas("7", Value::Nil, Value::list([1.into()])),
+        ),
+        (Change::Append { key: key(), value: text("\"x\"") }, Op::append("7", "x")),
+        (Change::Increment { key: key(), by: -3 }, Op { f: F::Increment, ..Op::write("7", -3) }),
+    ];
+    for (change, op) in cases {
+        let alone = squall_disk::squall_command(1, &written(change.clone(), None));
+        assert_eq!(alone, Command::Op(op.clone(), None));
+        let named = squall_disk::squall_command(1, &written(change, request));
+        assert_eq!(named, Command::Op(op, Some(Request { session: 300, sequence: 2 })));
+    }
+    assert_eq!(squall_disk::squall_command(0, b""), Command::Nothing);
+    assert!(matches!(squall_disk::squall_command(1, b"\x01"), Command::Unknown(_)));
+}
+
+/// A log of entries with these terms, each writing its own number.
+fn commands(terms: &[u64], committed: u64) -> squall_disk::Commands {
+    use squall_history::Op;
+    use squall_history::log::{Command, Entry, Positions};
+
+    let entry = |(index, term): (u64, &u64)| {
+        let command = Command::Op(Op::write("7", (*term * 100 + index) as i64), None);
+        Entry { index, term: *term, command }
+    };
+    let entries = (1..).zip(terms).map(entry).collect();
+    squall_disk::Commands { entries, committed, applied: None, positions: Positions::Index }
+}
+
+#[test]
+fn of_all_logs_the_newest_is_the_witness_and_what_others_have_alone_stands_behind_it() {
+    let logs = [
+        ("n1", Ok(commands(&[1, 1, 1, 1], 2))),
+        ("n2", Ok(commands(&[1, 1, 3], 1))),
+        ("n3", Err("it is gone".to_owned())),
+    ];
+    let log = super::log::gathered(logs.map(|(node, log)| (node.into(), log)).into());
+    assert_eq!(log.header.node, Some("n2".into()));
+    assert_eq!((log.entries.len(), log.header.committed), (3, 2));
+    assert_eq!(log.header.missing, ["n3: it is gone"]);
+    let elsewhere: Vec<(u64, u64)> =
+        log.elsewhere.iter().map(|(_, entry)| (entry.index, entry.term)).collect();
+    assert_eq!(elsewhere, [(3, 1), (4, 1)]);
+}
+
+#[test]
+fn a_newest_log_without_what_another_has_committed_proves_no_loss() {
+    let logs = [("n1", commands(&[1, 1, 1], 3)), ("n2", commands(&[1, 1, 3], 2))];
+    let log = super::log::gathered(logs.map(|(node, log)| (node.into(), Ok(log))).into());
+    assert_eq!((log.header.node, log.header.committed), (Some("n2".into()), 2));
+    assert_eq!(log.header.missing, ["n1 has committed 3@1, and n2 has not"]);
+}
+
+#[test]
+fn without_any_log_the_reason_is_written_down() {
+    let log = super::log::gathered(vec![("n1".into(), Err("it is gone".to_owned()))]);
+    assert_eq!((log.header.node, log.header.missing), (None, vec!["n1: it is gone".to_owned()]));
+}
+
 /// A cluster of one node, which says what was done to it and writes its log when it starts.
 struct Fake {
     nodes: Vec<NodeName>,

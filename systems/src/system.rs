@@ -137,26 +137,35 @@ impl SystemSpec {
         match self.claims.read {
             ReadClaim::Linearizable => {}
             ReadClaim::Prefix | ReadClaim::StaleOk => {
-                voided.extend([Claim::Linearizable, Claim::Positions, Claim::ReadIndex]);
+                voided.extend(LINEARIZABLE);
             }
         }
         match self.claims.durable {
             Durability::Fsync => {}
             Durability::Crash => voided.push(Claim::AckNotBeyondDurable),
             Durability::Memory => {
-                voided.extend([Claim::AckNotBeyondDurable, Claim::AcknowledgedSurvive]);
+                voided.extend([
+                    Claim::AckNotBeyondDurable,
+                    Claim::AcknowledgedSurvive,
+                    Claim::LogWitness,
+                ]);
             }
         }
         voided
     }
 }
 
+/// The claims that only reads which claim to be linearizable are held to.
+const LINEARIZABLE: [Claim; 4] =
+    [Claim::Linearizable, Claim::Positions, Claim::ReadIndex, Claim::LogWitness];
+
 /// The claims that need a workload whose history can be held to them.
-const CLIENTS: [Claim; 5] = [
+const CLIENTS: [Claim; 6] = [
     Claim::Linearizable,
     Claim::Positions,
     Claim::AcknowledgedSurvive,
     Claim::ReadIndex,
+    Claim::LogWitness,
     Claim::Exercised,
 ];
 

@@ -54,6 +54,7 @@ const CLAIMS: &[Claim] = &[
     Claim::Positions,
     Claim::AcknowledgedSurvive,
     Claim::ReadIndex,
+    Claim::LogWitness,
     Claim::Exercised,
 ];
 

@@ -61,7 +61,7 @@ impl Ruling {
 }
 
 /// Says how many of what: `1 leader`, `1,203 entries`.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {

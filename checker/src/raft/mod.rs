@@ -51,6 +51,7 @@ use squall_history::trace::{self, Header, Line, ReadError, Reader, Survey, Trace
 use squall_history::{Claim, History, NodeName};
 
 use crate::Row;
+pub(crate) use check::count;
 use check::{Check, End};
 use facts::Facts;
 use place::{Id, Place};

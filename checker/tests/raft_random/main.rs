@@ -250,7 +250,11 @@ fn plant(claim: Claim, traces: &mut [Trace], ends: &Ends, random: &mut ChaCha8Rn
             let read = TraceEvent::ReadIndex { token, index, term: (top + 1).into(), mode: None };
             add(traces, &name(any), vec![read]);
         }
-        Claim::Linearizable | Claim::Positions | Claim::Exercised | Claim::AcknowledgedSurvive => {
+        Claim::Linearizable
+        | Claim::Positions
+        | Claim::LogWitness
+        | Claim::Exercised
+        | Claim::AcknowledgedSurvive => {
             return None;
         }
     }
