@@ -107,7 +107,10 @@ impl AckNotBeyondDurable {
     }
 
     fn ack(&mut self, at: Place, index: u64, term: Epoch, facts: &Facts) {
-        let Some((durable, durable_at)) = facts.server(at.node).durable else { return };
+        let server = facts.server(at.node);
+        // An answer that waited while the term went on was true when it was made; its entry may have been cut since.
+        let late = server.term.is_some_and(|current| current > term);
+        let Some((durable, durable_at)) = server.durable.filter(|_| !late) else { return };
         self.acks += 1;
         if index <= durable {
             return;
