@@ -570,6 +570,110 @@ fn dequeues_in_doubt_take_the_elements_that_are_wanted_out_first() {
 }
 
 #[test]
+fn dequeues_in_doubt_take_what_is_there_before_the_queue_is_found_empty() {
+    let lines = [
+        "0 invoke enqueue 1",
+        "0 ok enqueue 1",
+        "1 invoke dequeue",
+        "1 info dequeue",
+        "0 invoke dequeue",
+        "0 ok dequeue null",
+    ];
+    assert_eq!(ordered(ModelKind::FifoQueue, &lines).engine, "queue aspects");
+    assert_eq!(ordered(ModelKind::UnorderedQueue, &lines).engine, "bag aspects");
+}
+
+#[test]
+fn a_larger_set_lacks_nothing_that_a_smaller_one_held() {
+    let add = |n: u64| [format!("{n} invoke add {n}"), format!("{n} ok add {n}")];
+    let read = |seen: &str| ["0 invoke read".to_owned(), format!("0 ok read {seen}")];
+    let lines = [add(1), add(2), add(3), read("[1]"), read("[2,3]")].concat();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    refuted(ModelKind::Set, &lines);
+    let meanwhile = ["1 invoke add 1", "2 invoke add 2", "3 invoke add 3", "0 invoke read"];
+    let later = ["0 ok read [1]", "0 invoke read", "0 ok read [2,3]", "1 ok add 1"];
+    refuted(ModelKind::Set, &[meanwhile, later].concat());
+}
+
+#[test]
+fn what_is_popped_while_another_element_is_there_lies_above_it() {
+    let lines = [
+        "0 invoke push 1",
+        "1 invoke push 2",
+        "0 ok push 1",
+        "1 ok push 2",
+        "0 invoke pop",
+        "0 ok pop 1",
+        "1 invoke pop",
+        "1 ok pop 2",
+    ];
+    assert_eq!(ordered(ModelKind::Stack, &lines).engine, "stack segments");
+}
+
+#[test]
+fn a_pop_in_doubt_took_what_lay_above_what_came_out() {
+    let lines = [
+        "0 invoke push 1",
+        "0 ok push 1",
+        "0 invoke push 2",
+        "0 ok push 2",
+        "1 invoke pop",
+        "1 info pop",
+        "0 invoke pop",
+        "0 ok pop 1",
+    ];
+    assert_eq!(ordered(ModelKind::Stack, &lines).engine, "stack segments");
+}
+
+#[test]
+fn failed_cas_that_do_not_say_what_they_saw_keep_their_order() {
+    let lines = [
+        "0 invoke write 1",
+        "0 ok write 1",
+        "1 invoke write 2",
+        "2 invoke cas [1,9]",
+        "2 fail cas [1,9]",
+        "2 invoke cas [5,9]",
+        "2 fail cas [5,9]",
+        "1 ok write 2",
+    ];
+    assert_eq!(ordered(ModelKind::CasRegister, &lines).engine, "register zones");
+}
+
+#[test]
+fn a_push_in_doubt_that_nobody_saw_troubles_no_stack() {
+    let lines = [
+        "0 invoke push 1",
+        "0 info push 1",
+        "1 invoke push 2",
+        "1 ok push 2",
+        "1 invoke pop",
+        "1 ok pop 2",
+    ];
+    assert_eq!(ordered(ModelKind::Stack, &lines).engine, "stack segments");
+}
+
+#[test]
+fn a_pop_in_doubt_may_have_taken_what_would_otherwise_lie_above_what_came_out() {
+    let lines = [
+        "9 invoke pop",
+        "9 info pop",
+        "0 invoke push 3",
+        "1 invoke push 2",
+        "1 ok push 2",
+        "2 invoke push 1",
+        "0 ok push 3",
+        "1 invoke pop",
+        "2 ok push 1",
+        "1 ok pop 2",
+        "0 invoke pop",
+        "0 ok pop 3",
+    ];
+    ordered(ModelKind::Stack, &lines);
+    refuted(ModelKind::Stack, &lines[2..]);
+}
+
+#[test]
 fn every_state_that_may_follow_a_step_is_tried() {
     /// A counter that rises by one or two at a time, as it likes.
     struct Unsteady;

@@ -805,10 +805,11 @@ impl<'a, K: Word> Search<'a, K> {
     }
 
     /// Returns whether somebody who is still to be invoked needs the value that was left, and nobody can leave it by then.
+    ///
+    /// Even if it is there again, it will be gone: it does not satisfy whoever returns next.
     fn missing_ahead(&self) -> bool {
         let left = self.values[self.left as usize];
-        let gone = self.left != self.value && left.leaver_stamp != self.stamp;
-        gone && self.ahead.needed_before_left(self.left, self.at)
+        left.leaver_stamp != self.stamp && self.ahead.needed_before_left(self.left, self.at)
     }
 
     /// Returns whether the value that was left last can no longer be visited as often as cas from it demand.
