@@ -5,17 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which member may import which, apart from tests. The judge shares no code with the accused.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("history", &[]),
     ("checker", &["squall-history"]),
     ("workloads", &["squall-history"]),
     ("cluster", &["squall-history"]),
     ("nemesis", &["squall-history", "squall-cluster"]),
     ("raft/core", &[]),
-    ("raft/node", &["squall-raft-core", "squall-history"]),
+    ("raft/node", &["squall-raft-core", "squall-history", "squall-trace"]),
     ("systems", &["squall-history", "squall-workloads", "squall-cluster", "squall-raft-node"]),
     ("report", &["squall-history", "squall-checker"]),
     ("disk", &["squall-history"]),
+    ("trace", &["squall-history"]),
 ];
 
 fn root() -> &'static Path {
@@ -74,7 +75,7 @@ fn every_member_has_an_arrow() {
 
 #[test]
 fn the_judge_and_the_core_know_no_runtime() {
-    for folder in ["history", "checker", "disk", "raft/core", "report", "workloads"] {
+    for folder in ["history", "checker", "disk", "raft/core", "report", "trace", "workloads"] {
         let names = dependencies(folder);
         assert!(!names.contains(&"tokio".to_owned()), "{folder} must not know an async runtime");
     }

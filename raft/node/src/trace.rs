@@ -8,21 +8,19 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use nix::time::{ClockId, clock_gettime};
 use squall_history::NodeName;
-use squall_history::trace::{
-    CommitBy, EntryHash, Epoch, FORMAT, Header, Line, LogPosition, TraceEvent, Voters,
-};
+use squall_history::trace::{CommitBy, EntryHash, Epoch, LogPosition, TraceEvent, Voters};
 use squall_raft_core::{
     Entry, EntryKind, Envelope, HardState, Membership, Message, NodeId, Persist, Recovered, Role,
     Status, Transition,
 };
+use squall_trace::Lines;
+pub use squall_trace::now;
 
 /// Turns effects into lines. Knows no file and no clock, so that a simulation can record too.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    seq: u64,
-    lines: Vec<u8>,
+    lines: Lines,
     /// Terms of the entries in the log by index - 1, to name predecessors.
     terms: Vec<u64>,
 }
@@ -30,22 +28,12 @@ pub struct Recorder {
 impl Recorder {
     /// Starts a trace with its header.
     pub fn new(node: NodeId, boot: u32) -> Recorder {
-        let mut recorder = Recorder::default();
-        let header = Header {
-            squall: FORMAT.to_owned(),
-            node: name(node),
-            boot,
-            write: Some("through".to_owned()),
-            state: None,
-            torn: None,
-        };
-        recorder.json(&header);
-        recorder
+        Recorder { lines: Lines::new(&name(node), boot), terms: Vec::new() }
     }
 
     /// Takes what was recorded since the last call: whole lines, for one write.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.lines)
+        self.lines.take()
     }
 
     /// Says what recovery found.
@@ -178,14 +166,7 @@ impl Recorder {
     }
 
     fn event(&mut self, time: u64, event: TraceEvent) {
-        let line = Line { seq: self.seq, time, event };
-        self.seq += 1;
-        self.json(&line);
-    }
-
-    fn json(&mut self, line: &impl serde::Serialize) {
-        serde_json::to_writer(&mut self.lines, line).expect("a trace line is plain data");
-        self.lines.push(b'\n');
+        self.lines.say(time, event);
     }
 }
 
@@ -248,12 +229,6 @@ impl Trace {
 
 fn boot_of(path: &Path) -> Option<u32> {
     path.file_stem()?.to_str()?.rsplit_once('.')?.1.parse().ok()
-}
-
-/// Returns CLOCK_MONOTONIC in ns.
-pub fn now() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has CLOCK_MONOTONIC");
-    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
 /// Returns the node's name in traces: `n1`.
