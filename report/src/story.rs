@@ -240,6 +240,7 @@ fn sources(verdict: &RunVerdict) -> BTreeSet<String> {
             match folder {
                 "trace" => Some(format!("the trace of {node}")),
                 "disk" => Some(format!("the disk of {node}")),
+                "" if name == "log.jsonl" => Some("the log on disk".to_owned()),
                 _ => (line.source == Source::Observed).then(|| "the clients".to_owned()),
             }
         })
@@ -441,6 +442,13 @@ mod tests {
         let logs = &[("disk/n1.jsonl", Source::Observed)];
         let unequal = cause(vec![states(), row(Claim::LogMatching, "two entries at 7@2", logs)]);
         assert!(!unequal.contains("the logs are equal"), "{unequal}");
+    }
+
+    #[test]
+    fn the_log_of_the_files_is_a_source_of_its_own() {
+        let files = [("history.jsonl", Source::Observed), ("log.jsonl", Source::Observed)];
+        let verdict = RunVerdict::of(vec![row(Claim::LogWitness, "lost", &files)], Vec::new());
+        assert_eq!(Vec::from_iter(sources(&verdict)), ["the clients", "the log on disk"]);
     }
 
     #[test]

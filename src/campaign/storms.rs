@@ -368,7 +368,7 @@ fn evidence(verdict: &RunVerdict) -> Vec<String> {
     let words = [
         (disagrees, "a second engine DISAGREES"),
         (agrees && !disagrees, "a second engine agrees"),
-        (lies_in("disk/"), "evidence on disk"),
+        (lies_in("disk/") || lies_in("log.jsonl"), "evidence on disk"),
         (lies_in("trace/"), "evidence in traces"),
     ];
     words.into_iter().filter(|(is, _)| *is).map(|(_, words)| words.to_owned()).collect()

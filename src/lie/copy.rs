@@ -19,7 +19,7 @@ impl Lie {
             Lie::ForgedEntry => forged(run)?,
         };
         let Some(place) = place else { return Ok(false) };
-        for file in [run.manifest(), run.history(), run.schedule()] {
+        for file in [run.manifest(), run.history(), run.schedule(), run.log()] {
             let name = file.file_name().expect("files have names");
             take(&file, &to.join(name), &place)?;
         }

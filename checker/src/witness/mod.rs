@@ -157,8 +157,8 @@ impl<'a> Hearing<'a> {
         let what = format!("the last entry that {} applied", applied.node);
         let evidence = there.map(|entry| self.entry(entry, &what)).into_iter().collect();
         self.contradictions += 1;
-        // Nobody knows when it came to that.
-        let time = Nanos(u64::MAX);
+        // Nobody knows when it came to that. It explains what clients were told, so it is told first.
+        let time = Nanos(0);
         self.findings.push(Finding { time, summary, key: None, evidence });
     }
 
