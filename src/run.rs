@@ -424,6 +424,7 @@ impl<'a> Run<'a> {
         }
         // What the files say outlives them: a run that is valid drops them.
         let now = self.clock.monotonic_origin() + self.clock.now().0;
+        disk::record_log(&self.dir, &self.system, &self.nodes)?;
         let layout = disk::layout(self.system.reader);
         let counted = disk::record(&self.dir, layout, readings, &self.nodes, now).await?;
         let counted = counted.map(|counted| ("disk readings".to_owned(), counted));

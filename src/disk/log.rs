@@ -8,6 +8,7 @@ use squall_checker::{Row, witness};
 use squall_disk::{Commands, Layout};
 use squall_history::log::{Applied, Entry, FORMAT, Header, Log, Positions};
 use squall_history::{History, NodeName, RunDir};
+use squall_systems::{ClientKind, SystemSpec};
 
 use super::readings::told;
 use crate::failure::Failure;
@@ -17,8 +18,14 @@ const ENTRIES: usize = 500_000;
 /// How many entries of other logs are.
 const ELSEWHERE: usize = 1_000;
 
-/// Writes the log of the files that stopped nodes left in the run directory.
-pub(super) fn record(run: &RunDir, layout: Layout, nodes: &[NodeName]) -> Result<(), Failure> {
+/// Writes the log of the files that stopped nodes left in the run directory, where its commands and the clients'
+/// operations are the same thing.
+pub(crate) fn record_log(
+    run: &RunDir,
+    system: &SystemSpec,
+    nodes: &[NodeName],
+) -> Result<(), Failure> {
+    let Some(layout) = spoken(system) else { return Ok(()) };
     let read = |node: &NodeName| {
         let commands = squall_disk::commands(layout, &run.node(node).join("data"));
         (node.clone(), commands.map_err(|error| told(&error)))
@@ -26,6 +33,16 @@ pub(super) fn record(run: &RunDir, layout: Layout, nodes: &[NodeName]) -> Result
     let log = gathered(nodes.iter().map(read).collect());
     run.write_whole(&run.log(), log.to_text().as_bytes())?;
     Ok(())
+}
+
+/// Returns the layout where squall's own client wrote what the files hold: another client may name keys and count positions
+/// as it likes.
+fn spoken(system: &SystemSpec) -> Option<Layout> {
+    match (&system.client.kind, super::layout(system.reader)?) {
+        (ClientKind::Squall, Layout::Squall) => Some(Layout::Squall),
+        (ClientKind::Etcd, Layout::Etcd) => Some(Layout::Etcd),
+        _ => None,
+    }
 }
 
 /// Puts together what the nodes' logs hold.
@@ -105,7 +122,8 @@ fn elsewhere(commands: &Commands, others: &[(NodeName, Commands)]) -> Vec<(NodeN
 pub(crate) fn witness_row(run: &RunDir, history: &History) -> Result<Row, Failure> {
     let path = run.log();
     let Ok(file) = File::open(&path) else {
-        return Ok(witness::not_judged("nobody read which commands the nodes' logs hold"));
+        let why = "the log's commands are read of the reference and of etcd, where squall's own client asks for them";
+        return Ok(witness::not_judged(why));
     };
     let log = Log::read(BufReader::new(file))
         .with_context(|| format!("failed to read {}", path.display()))

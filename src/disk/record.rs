@@ -4,7 +4,6 @@ use squall_disk::{Layout, Reading};
 use squall_history::trace::{FORMAT, Header, Line, TraceEvent, UNREAD};
 use squall_history::{NodeName, RunDir};
 
-use super::log;
 use super::readings::{Readings, Still, Taken, told};
 use crate::failure::Failure;
 
@@ -18,7 +17,6 @@ pub(crate) async fn record(
     time: u64,
 ) -> Result<Option<String>, Failure> {
     let Some(layout) = layout else { return Ok(None) };
-    log::record(run, layout, nodes)?;
     let (mut taken, left_out) = readings.finish().await;
     for node in nodes {
         let data = run.node(node).join("data");

@@ -243,6 +243,23 @@ fn the_commands_of_the_reference_are_read_as_its_nodes_write_them() {
     assert!(matches!(squall_disk::squall_command(1, b"\x01"), Command::Unknown(_)));
 }
 
+#[test]
+fn commands_are_read_where_squall_s_own_client_asks_for_them() {
+    let results = tempfile::tempdir().unwrap();
+    let nodes = ["n1".into()];
+    let mut system = squall_systems::SystemSpec::reference();
+    let recorded = |name: &str, system: &squall_systems::SystemSpec| {
+        let run = RunDir::create(results.path(), name).unwrap();
+        super::record_log(&run, system, &nodes).unwrap();
+        run.log().exists()
+    };
+    assert!(recorded("ours", &system));
+    system.client.kind = squall_systems::ClientKind::Exec(Vec::new());
+    assert!(!recorded("another", &system));
+    system.client.kind = squall_systems::ClientKind::Etcd;
+    assert!(!recorded("of-other-files", &system));
+}
+
 /// A log of entries with these terms, each writing its own number.
 fn commands(terms: &[u64], committed: u64) -> squall_disk::Commands {
     use squall_history::Op;
