@@ -58,6 +58,8 @@ fn files_are_read_while_nodes_stand_still(page: &[&str]) {
     assert_eq!(states, ["dead", "dead", "paused", "dead", "dead"]);
     let manifest = std::fs::read_to_string(run.join("run.json")).expect("a manifest");
     assert!(manifest.contains("\"disk readings\": \"5\""), "{manifest}");
+    let told = stderr(&output);
+    assert!(told.contains("valid    log-witness"), "{told}");
 }
 
 #[test]

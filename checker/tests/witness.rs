@@ -529,6 +529,19 @@ fn log(ops: &[(Op, Option<Request>)]) -> Log {
 }
 
 #[test]
+fn a_recording_of_a_leader_that_answered_too_early_names_the_write_that_was_lost_first() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/witness/reply-before-commit");
+    let file = |name| std::fs::read(format!("{folder}/{name}")).expect("a recording");
+    let history =
+        squall_history::jsonl::read(&file("history.jsonl")[..]).expect("a history").history;
+    let log = Log::read(&file("log.jsonl")[..]).expect("a log");
+    let row = witness::judge(&history, &log);
+    let told = "write 3 430 by process 2 was acknowledged at position 364, where the log holds no command \
+                (index 364, term 2): it is in no log (and 5 times more)";
+    assert_eq!((row.verdict, row.summary.as_str()), (Verdict::Invalid, told));
+}
+
+#[test]
 fn a_lost_write_is_told_with_its_position_and_what_stands_there() {
     let events = vec![
         invoke(1, 0, Op::write("7", 5), None),
