@@ -137,7 +137,8 @@ fn votes_of_paused_nodes_elect_nobody_and_are_not_missed() {
     let paused = Log { state: "paused", vote: None, ..log("n1") };
     let rows = judged(&[log("n1"), paused.clone(), log("n1")]);
     assert!(rows.iter().all(|row| row.verdict < Verdict::Unknown), "{rows:?}");
-    let rows = judged(&[paused.clone(), Log { node: "n2", ..paused }]);
+    let voting = Log { vote: Some("n2"), ..paused };
+    let rows = judged(&[voting.clone(), Log { node: "n2", ..voting }]);
     let row = rows.iter().find(|row| row.claim == Claim::ElectionSafety).unwrap();
     assert_eq!(row.verdict, Verdict::NotJudged);
 }

@@ -594,6 +594,69 @@ fn a_change_in_doubt_that_stands_before_what_had_returned_before_it_began_is_fou
 }
 
 #[test]
+fn another_change_at_a_position_proves_nothing_where_it_is_not_committed_and_a_log_was_not_read() {
+    let events = || vec![invoke(1, 0, Op::write("7", 6), None), ok(2, 0, 6, 1)];
+    let mut log = log(&[(Op::write("7", 5), None)]);
+    (log.header.committed, log.header.missing) = (0, vec!["n3: gone".to_owned()]);
+    assert_eq!(witness::judge(&history(events()), &log).verdict, Verdict::Unknown);
+    log.header.missing.clear();
+    assert_eq!(witness::judge(&history(events()), &log).verdict, Verdict::Invalid);
+}
+
+#[test]
+fn what_a_client_saw_proves_nothing_where_no_state_machine_bears_the_replay_out() {
+    let events = || vec![invoke(1, 0, Op::read("7"), None), ok(2, 0, 6, 1)];
+    let mut log = log(&[(Op::write("7", 5), None)]);
+    log.header.applied = vec![Applied { node: "n1".into(), index: 1, position: 9 }];
+    assert_eq!(witness::judge(&history(events()), &log).verdict, Verdict::Unknown);
+    log.header.applied.clear();
+    assert_eq!(witness::judge(&history(events()), &log).verdict, Verdict::Invalid);
+}
+
+#[test]
+fn a_state_machine_is_not_contradicted_by_one_that_has_not_got_as_far() {
+    let mut log = log(&[(Op::write("7", 5), None), (Op::write("7", 6), None)]);
+    let applied = |node: &str, index, position| Applied { node: node.into(), index, position };
+    log.header.applied = vec![applied("n1", 2, 1), applied("n2", 1, 1)];
+    let events = || vec![invoke(1, 0, Op::write("7", 5), None), ok(2, 0, 5, 1)];
+    assert_eq!(witness::judge(&history(events()), &log).verdict, Verdict::Unknown);
+    log.header.applied[1] = applied("n2", 2, 2);
+    assert_eq!(witness::judge(&history(events()), &log).verdict, Verdict::Invalid);
+}
+
+#[test]
+fn an_increment_was_told_the_sum_to_which_the_log_amounts() {
+    let add = || Op { f: F::Increment, ..Op::write("7", 2) };
+    let log = log(&[(add(), None), (add(), None)]);
+    let judged = |told: i64| {
+        let events = vec![
+            invoke(1, 0, add(), None),
+            ok(2, 0, 2, 1),
+            invoke(3, 0, add(), None),
+            ok(4, 0, told, 2),
+        ];
+        witness::judge(&history(events), &log).verdict
+    };
+    assert_eq!(judged(4), Verdict::Valid);
+    assert_eq!(judged(3), Verdict::Invalid);
+}
+
+#[test]
+fn a_change_that_was_refused_may_stand_behind_all_that_is_known_to_be_committed() {
+    let refused = || {
+        let outcome = Outcome::Fail { error: "not-leader".into(), seen: None };
+        Event::Return(Return { time: Nanos(4), process: Process(1), outcome, pos: None })
+    };
+    let mut log = log(&[(Op::write("7", 5), None), (Op::write("7", 6), None)]);
+    log.header.committed = 0;
+    let mut events = vec![invoke(1, 0, Op::write("7", 5), None), ok(2, 0, 5, 1)];
+    events.extend([invoke(3, 1, Op::write("7", 6), None), refused()]);
+    assert_eq!(witness::judge(&history(events.clone()), &log).verdict, Verdict::Valid);
+    log.header.committed = 2;
+    assert_eq!(witness::judge(&history(events), &log).verdict, Verdict::Invalid);
+}
+
+#[test]
 fn without_a_log_nothing_is_judged() {
     let mut log = log(&[]);
     log.header.node = None;
