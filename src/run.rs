@@ -10,7 +10,7 @@ use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use squall_checker::ModelKind;
 use squall_cluster::{
-    Applied, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
+    Applied, Attached, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
     LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Tcp, choose,
 };
 use squall_history::schedule::Planned;
@@ -20,8 +20,8 @@ use squall_history::{
 use squall_nemesis::{
     Family, Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file,
 };
-use squall_systems::{Setup, Site, SystemSpec};
-use squall_workloads::{FinalReads, Load, WorkloadSpec, final_reads};
+use squall_systems::{AttachSection, FreshKeys, Setup, Site, SystemSpec};
+use squall_workloads::{Connect, FinalReads, Load, WorkloadSpec, final_reads};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -42,11 +42,13 @@ const REST: Duration = Duration::from_millis(20);
 const FINAL_REST: Duration = Duration::from_millis(200);
 /// How long the healed system has to elect a leader before the final reads begin all the same.
 const LEADER: Duration = Duration::from_secs(10);
+/// What stands in the manifest in place of a sandbox.
+const ATTACHED: &str = "attached";
 /// How long nodes have to end when asked.
 const STOP: Duration = Duration::from_secs(2);
 
 /// Runs once, and returns what was recorded. A failure of the harness is in `run.json` too.
-pub(crate) fn run(spec: &RunSpec, sandbox: &Sandbox) -> Result<RunDir, Failure> {
+pub(crate) fn run(spec: &RunSpec, sandbox: Option<&Sandbox>) -> Result<RunDir, Failure> {
     let clock = Clock::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,10 +58,26 @@ pub(crate) fn run(spec: &RunSpec, sandbox: &Sandbox) -> Result<RunDir, Failure> 
     runtime.block_on(Run::prepare(spec, sandbox, clock)?.live())
 }
 
+/// What clients and faults act on.
+struct Stage {
+    cluster: Arc<dyn Cluster>,
+    connect: Arc<dyn Connect>,
+    leader: Arc<dyn LeaderProbe>,
+    /// What we started, and end.
+    ours: Option<Ours>,
+}
+
+/// Nodes that we started.
+struct Ours {
+    sandboxed: Arc<Sandboxed>,
+    readings: Arc<disk::Readings>,
+}
+
 /// A run in progress.
 struct Run<'a> {
     spec: &'a RunSpec,
-    sandbox: &'a Sandbox,
+    /// Where nodes live that we start.
+    sandbox: Option<&'a Sandbox>,
     clock: Clock,
     system: SystemSpec,
     nodes: Vec<NodeName>,
@@ -72,7 +90,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// 1. Prepares: the plan, from the seed alone; the run directory; `run.json`.
-    fn prepare(spec: &'a RunSpec, sandbox: &'a Sandbox, clock: Clock) -> Result<Run<'a>, Failure> {
+    fn prepare(
+        spec: &'a RunSpec,
+        sandbox: Option<&'a Sandbox>,
+        clock: Clock,
+    ) -> Result<Run<'a>, Failure> {
         let system = spec.system.clone();
         let nodes: Vec<NodeName> =
             (1..=spec.nodes).map(|n| NodeName::from(format!("n{n}").as_str())).collect();
@@ -113,11 +135,120 @@ impl<'a> Run<'a> {
     }
 
     async fn storm(&mut self) -> Result<State, Failure> {
+        // 2. and 3. The cluster: ours, or somebody else's.
+        let stage = match (self.sandbox, self.system.attach.clone()) {
+            (Some(sandbox), None) => self.boot(sandbox).await?,
+            (_, Some(attach)) => self.attach(&attach).await?,
+            (None, None) => return Err(Failure::harness(anyhow::anyhow!("there is no sandbox"))),
+        };
+        let Stage { cluster, connect, leader, ours } = stage;
+        self.manifest.moments.ready = Some(self.clock.now());
+        self.dir.write_manifest(&self.manifest)?;
+
+        // 4. Load and faults together, until the time limit.
+        let clock = self.clock;
+        let world = World {
+            cluster: Arc::clone(&cluster),
+            leader: Arc::clone(&leader),
+            clock: Arc::new(move || clock.now()),
+        };
+        let mut driver = self.driver(Arc::clone(&connect))?;
+        self.watch(&mut driver)?;
+        let mut load = self.load()?;
+        let ended = self.drive(&mut driver, &mut *load, world).await?;
+
+        // 5. Everything is healed by now; nodes that ended by themselves get another chance.
+        self.manifest.moments.healed = Some(self.clock.now());
+        for death in ours.iter().flat_map(|ours| ours.sandboxed.exited()) {
+            self.progress.note(&format!("squall: {} ended by itself", death.node));
+            if cluster.state(&death.node) != squall_cluster::NodeState::Running {
+                // One that cannot start again answers no final read, and the run says so.
+                let _ = cluster.start(&death.node).await;
+            }
+        }
+
+        // 6. Final reads of every key through every node.
+        self.progress.step("reading every key through every node");
+        if self.system.tells_its_leader() {
+            let leader = await_leader(&*leader).await;
+            let leader =
+                leader.map(|leader| (system::findings::LEADER.to_owned(), leader.to_string()));
+            self.manifest.settings.extend(leader);
+        }
+        self.manifest.moments.final_reads = Some(self.clock.now());
+        let left = self.final_reads(&mut driver, &load.keys()).await?;
+        if left > 0 {
+            self.progress.note(&format!("squall: {left} final reads were not answered"));
+        }
+        self.manifest.settings.insert("final reads unanswered".to_owned(), left.to_string());
+        self.manifest.moments.first_ack = driver.first_ack();
+        connect.close().await;
+
+        // 7. and 8. What is ours ends here, and nothing of it may be left.
+        match ours {
+            Some(ours) => self.stop(&ours).await?,
+            None => self.manifest.moments.stopped = Some(self.clock.now()),
+        }
+        Ok(match ended {
+            Ended::Stopped => State::Interrupted,
+            Ended::Violated => State::Stopped,
+            Ended::Done | Ended::TimeUp => State::Complete,
+        })
+    }
+
+    /// Takes over a cluster that somebody else started.
+    async fn attach(&mut self, attach: &AttachSection) -> Result<Stage, Failure> {
+        self.progress.step("looking for the nodes");
+        let plan = attach.plan(&self.system).map_err(Failure::bad_input)?;
+        for (family, can) in [
+            (Family::Kill, attach.kill.is_some()),
+            (Family::Pause, attach.pause.is_some()),
+            (Family::Partition, attach.cut.is_some()),
+        ] {
+            if !can {
+                let why = format!("[attach] of {} has no command for it", self.system.name);
+                self.leave_out(family, why)?;
+            }
+        }
+        let addresses: squall_systems::Addresses =
+            plan.nodes.iter().map(|node| (node.name.clone(), node.address)).collect();
+        let connect = self
+            .system
+            .connect_for(self.spec.workload, addresses.clone())
+            .map_err(Failure::harness)?;
+        connect.prepare().await.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?;
+        let prefix = format!("squall-{}-", self.clock.monotonic_origin());
+        self.manifest.settings.insert("keys begin with".to_owned(), prefix.clone());
+        let leader = self.system.leader_probe(addresses);
+        let cluster = Attached::to(plan).await.map_err(|error| {
+            Failure::harness(error)
+                .hint("the cluster must run, and be healed, before squall attaches to it")
+        })?;
+        let connect: Arc<dyn Connect> = Arc::new(FreshKeys::new(connect, prefix));
+        Ok(Stage { cluster: Arc::new(cluster), connect, leader, ours: None })
+    }
+
+    /// Leaves out a family of faults that cannot be had, unless it was asked for by name.
+    fn leave_out(&mut self, family: Family, why: String) -> Result<(), Failure> {
+        if !self.plan.iter().any(|planned| planned.fault.family() == family.name()) {
+            return Ok(());
+        }
+        if !self.spec.left_out_if_unavailable(family) {
+            return Err(Failure::bad_input(anyhow::anyhow!("{family} cannot be had: {why}")));
+        }
+        self.progress.note(&format!("squall: {family} is unavailable here: {why}"));
+        self.plan.retain(|planned| planned.fault.family() != family.name());
+        self.manifest.nemesis.retain(|known| known != family.name());
+        self.manifest.unavailable.insert(family.name().to_owned(), why);
+        Ok(())
+    }
+
+    /// Builds the network and starts the nodes.
+    async fn boot(&mut self, sandbox: &Sandbox) -> Result<Stage, Failure> {
         // 2. The network, and the mechanism that will cut it.
         self.progress.step("building the network");
         let tcp: Tcp = self.spec.tcp;
-        let mut network =
-            Network::build(self.sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
+        let mut network = Network::build(sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
         let asks = self.plan.iter().any(|planned| planned.fault.receivers().is_some());
         match self.system.peer_port {
             Some(port) if asks || network.needs_proxies() => {
@@ -132,7 +263,7 @@ impl<'a> Run<'a> {
             }
             Some(_) | None => {}
         }
-        self.manifest.moments.network_took = Some((self.sandbox.took + network.took).into());
+        self.manifest.moments.network_took = Some((sandbox.took + network.took).into());
         for (name, value) in &network.tcp.settings {
             self.manifest.settings.insert(name.clone(), value.clone());
         }
@@ -140,7 +271,7 @@ impl<'a> Run<'a> {
 
         // 3. The nodes, until each is ready.
         self.progress.step("starting the nodes");
-        let data = self.data()?;
+        let data = self.data(sandbox)?;
         self.manifest.settings.insert("data".to_owned(), data.name().to_owned());
         let (sites, setup) = self.places(&network, &data);
         let dirs = sites.iter().map(|site| (site.name.clone(), site.data.clone())).collect();
@@ -163,54 +294,19 @@ impl<'a> Run<'a> {
         let cluster = Sandboxed::boot(network, plans, &self.dir, means)
             .await
             .map_err(|error| self.no_cluster(error))?;
-        self.manifest.moments.ready = Some(self.clock.now());
-        self.dir.write_manifest(&self.manifest)?;
-
-        // 4. Load and faults together, until the time limit.
         let leader = self.system.leader_probe(addresses);
-        let clock = self.clock;
-        let read = Arc::new(disk::ReadWhileStill {
+        let read = disk::ReadWhileStill {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
             readings: Arc::clone(&readings),
-        });
-        let world = World {
-            cluster: Arc::clone(&read) as Arc<dyn Cluster>,
-            leader: Arc::clone(&leader),
-            clock: Arc::new(move || clock.now()),
         };
-        let mut driver = self.driver(Arc::clone(&connect))?;
-        self.watch(&mut driver)?;
-        let mut load = self.load()?;
-        let ended = self.drive(&mut driver, &mut *load, world).await?;
+        let ours = Some(Ours { sandboxed: cluster, readings });
+        Ok(Stage { cluster: Arc::new(read), connect, leader, ours })
+    }
 
-        // 5. Everything is healed by now; nodes that ended by themselves get another chance.
-        self.manifest.moments.healed = Some(self.clock.now());
-        for death in cluster.exited() {
-            self.progress.note(&format!("squall: {} ended by itself", death.node));
-            if cluster.state(&death.node) != squall_cluster::NodeState::Running {
-                // One that cannot start again answers no final read, and the run says so.
-                let _ = read.start(&death.node).await;
-            }
-        }
-
-        // 6. Final reads of every key through every node.
-        self.progress.step("reading every key through every node");
-        if self.system.tells_its_leader() {
-            let leader = await_leader(&*leader).await;
-            let leader =
-                leader.map(|leader| (system::findings::LEADER.to_owned(), leader.to_string()));
-            self.manifest.settings.extend(leader);
-        }
-        self.manifest.moments.final_reads = Some(self.clock.now());
-        let left = self.final_reads(&mut driver, &load.keys()).await?;
-        if left > 0 {
-            self.progress.note(&format!("squall: {left} final reads were not answered"));
-        }
-        self.manifest.settings.insert("final reads unanswered".to_owned(), left.to_string());
-        self.manifest.moments.first_ack = driver.first_ack();
-
+    /// Stops what we started.
+    async fn stop(&mut self, ours: &Ours) -> Result<(), Failure> {
+        let cluster = &ours.sandboxed;
         // 7. Stop; and nothing may be left.
-        connect.close().await;
         self.progress.step("stopping the nodes");
         let stopped_nodes = cluster.stop_all(STOP).await;
         self.manifest.moments.stopped = Some(self.clock.now());
@@ -226,12 +322,7 @@ impl<'a> Run<'a> {
         }
 
         // 8. The data of the nodes vanishes with the sandbox: keep it where somebody may want to look.
-        self.keep_data(&cluster, &readings).await?;
-        Ok(match ended {
-            Ended::Stopped => State::Interrupted,
-            Ended::Violated => State::Stopped,
-            Ended::Done | Ended::TimeUp => State::Complete,
-        })
+        self.keep_data(cluster, &ours.readings).await
     }
 
     /// Sets up what cuts links. Where nothing can, partitions are left out, unless they were asked for by name.
@@ -243,10 +334,7 @@ impl<'a> Run<'a> {
             }
             Err(error) => {
                 let why = error.to_string();
-                self.progress.note(&format!("squall: partition is unavailable here: {why}"));
-                self.plan.retain(|planned| planned.fault.family() != Family::Partition.name());
-                self.manifest.nemesis.retain(|family| family != Family::Partition.name());
-                self.manifest.unavailable.insert(Family::Partition.name().to_owned(), why.clone());
+                self.leave_out(Family::Partition, why.clone())?;
                 Chosen { plane: Box::new(NoLinks), why }
             }
         };
@@ -255,9 +343,9 @@ impl<'a> Run<'a> {
         Ok(links)
     }
 
-    fn data(&self) -> Result<PlainDirs, Failure> {
+    fn data(&self, sandbox: &Sandbox) -> Result<PlainDirs, Failure> {
         match &self.spec.args.data_dir {
-            None => Ok(PlainDirs::in_memory(self.sandbox)),
+            None => Ok(PlainDirs::in_memory(sandbox)),
             Some(dir) => PlainDirs::on_disk(dir, &self.dir.name())
                 .with_context(|| format!("failed to make data directories below {}", dir.display()))
                 .map_err(Failure::harness),
@@ -288,7 +376,7 @@ impl<'a> Run<'a> {
         Failure::harness(error).hint(format!("the nodes' output is in {logs}"))
     }
 
-    fn driver(&self, connect: Arc<dyn squall_workloads::Connect>) -> Result<Driver, Failure> {
+    fn driver(&self, connect: Arc<dyn Connect>) -> Result<Driver, Failure> {
         let path = self.dir.history();
         let recorder = File::create(&path)
             .and_then(Recorder::new)
@@ -525,7 +613,7 @@ fn manifest(
     system: &SystemSpec,
     nodes: &[NodeName],
     plan: &[Planned],
-    sandbox: &Sandbox,
+    sandbox: Option<&Sandbox>,
     clock: Clock,
     started: jiff::Timestamp,
 ) -> Manifest {
@@ -537,7 +625,7 @@ fn manifest(
         ("time-limit".to_owned(), print(args.time_limit)),
         ("client-timeout".to_owned(), print(args.client_timeout)),
         ("tcp".to_owned(), args.tcp.clone()),
-        ("sandbox".to_owned(), sandbox.tier.name().to_owned()),
+        ("sandbox".to_owned(), sandbox.map_or(ATTACHED, |sandbox| sandbox.tier.name()).to_owned()),
         ("keys".to_owned(), spec.workload.keys(&spec.workload_spec(nodes)).to_string()),
     ]);
     if let Some(range) = args.value_range {

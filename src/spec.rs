@@ -81,6 +81,14 @@ impl RunSpec {
         let workload = workload(&args.workload)?;
         let system = system(args)?;
         let nodes = args.nodes.unwrap_or(system.nodes).min(MOST_NODES);
+        if system.attach.is_some() && nodes != system.nodes {
+            let error = anyhow::anyhow!(
+                "--nodes {nodes}: {} names the {} nodes of its cluster",
+                system.name,
+                system.nodes
+            );
+            return Err(Failure::bad_input(error));
+        }
         let lacks = system.lacks(workload);
         if !lacks.is_empty() {
             let error = anyhow::anyhow!(

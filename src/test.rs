@@ -24,8 +24,12 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
     if args.test_count > 1 {
         return many(&spec);
     }
-    let sandbox = enter(spec.ground)?;
-    one(&spec, &sandbox)
+    // Nodes that somebody else started live where they live.
+    let sandbox = match spec.system.attach {
+        None => Some(enter(spec.ground)?),
+        Some(_) => None,
+    };
+    one(&spec, sandbox.as_ref())
 }
 
 /// Enters namespaces, or does without them where that is asked for, or is all that can be had.
@@ -55,7 +59,7 @@ fn without_namespaces(error: SandboxError) -> anyhow::Error {
     anyhow::Error::new(error).context("no sandbox can be had for the nodes")
 }
 
-fn one(spec: &RunSpec, sandbox: &Sandbox) -> Result<ExitCode, Failure> {
+fn one(spec: &RunSpec, sandbox: Option<&Sandbox>) -> Result<ExitCode, Failure> {
     let run = run::run(spec, sandbox)?;
     let verdict = check::judge_run(&run, &spec.args.judging)?;
     if spec.args.coverage {

@@ -3,6 +3,7 @@
 //! Nothing above this crate knows whether nodes live in namespaces, behind loopback proxies or on other hosts: they see
 //! [`Cluster`].
 
+mod attached;
 mod control;
 mod cut;
 mod data;
@@ -26,6 +27,7 @@ mod tcp;
 mod topology;
 mod traffic;
 
+pub use attached::{Argv, AttachPlan, Attached, AttachedNode};
 pub use control::{Applied, Cluster, ClusterError, LeaderProbe, NodeState, Observation};
 pub use cut::Cut;
 pub use data::{DataDirs, PlainDirs};

@@ -26,12 +26,20 @@ use crate::{check, run, test};
 pub(crate) fn command(args: &SystemArgs) -> Result<ExitCode, Failure> {
     let SystemCommand::Check(args) = &args.command;
     let system = SystemSpec::read(&args.file).map_err(Failure::bad_input)?;
+    if system.attach.is_some() {
+        let error = anyhow::anyhow!(
+            "{} describes a cluster that somebody else started, whose nodes cannot be started here",
+            args.file.display()
+        );
+        let hint = format!("squall test --system {} tries it", args.file.display());
+        return Err(Failure::bad_input(error).hint(hint));
+    }
     let workload = workload(&system)?;
     let nodes = args.nodes.unwrap_or(system.nodes);
     let test = test_args(&args.file, nodes, workload, &args.results)?;
     let spec = RunSpec::resolve(&test)?;
     let sandbox = test::enter(spec.ground)?;
-    let run = run::run(&spec, &sandbox)?;
+    let run = run::run(&spec, Some(&sandbox))?;
     let verdict = check::judge_run(&run, &test.judging)?;
     squall_report::write(&run, &verdict).map_err(Failure::harness)?;
     let findings = findings(&run, &system, workload)?;

@@ -3,6 +3,7 @@
 //! [`SystemSpec`] is that page, [`plan()`] turns it into what the cluster starts, and [`SystemSpec::connect`] opens its
 //! clients. The reference Raft is one system among others and has no private door.
 
+mod attach;
 mod attempt;
 mod binary;
 mod client_file;
@@ -22,6 +23,7 @@ mod system;
 pub mod template;
 mod text;
 
+pub use attach::{AttachSection, FreshKeys};
 pub use binary::{MissingBinary, binary_hash, binary_path};
 pub use nodes::Addresses;
 pub use plan::{PlanError, Setup, Site, client_addresses, plan};

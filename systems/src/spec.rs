@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::attach::AttachSection;
 use crate::resp::RespCommands;
 use crate::rest::HttpCalls;
 use crate::spec_error::SpecError;
@@ -41,6 +42,8 @@ pub struct SystemSpec {
     pub member: MemberSection,
     /// How fast it elects.
     pub timing: Timing,
+    /// Who started it, if it was not squall.
+    pub attach: Option<AttachSection>,
 }
 
 /// `[node]`: how one node is started.
@@ -239,6 +242,9 @@ pub struct Timing {
 /// The names that stand for something in a node's templates.
 pub const NODE_NAMES: [&str; 12] =
     ["id", "n", "ip", "data", "peer", "bin", "home", "squall", "seed", "bug", "trace", "boot"];
+
+/// The names that stand for something at a node that somebody else started.
+pub(crate) const ATTACHED_NAMES: [&str; 5] = ["id", "n", "ip", "address", "home"];
 
 /// The names that stand for something in the command of a client, which is no node's.
 pub const CLIENT_NAMES: [&str; 2] = ["bin", "home"];

@@ -7,14 +7,22 @@ use serde::Deserialize;
 use squall_history::schedule::duration;
 use toml::Spanned;
 
+use crate::attach::AttachSection;
 use crate::client_file::{RawClient, RawHttp, RawPlain, RawResp};
 use crate::rest::OP_NAMES;
 use crate::spec::{
-    AdminCall, CLIENT_NAMES, DiskReader, Durability, LeaderClaim, MemberSection, NODE_NAMES,
-    NodeSection, Offer, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing, VERSION,
+    ATTACHED_NAMES, AdminCall, CLIENT_NAMES, DiskReader, Durability, LeaderClaim, MemberSection,
+    NODE_NAMES, NodeSection, Offer, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
+    VERSION,
 };
 use crate::spec_error::{Locator, SpecError, nearest};
 use crate::template::{Template, TemplateError};
+
+/// The two ends of a link.
+const LINK_FROM: &str = "from";
+const LINK_TO: &str = "to";
+/// The page's directory, which is no node's.
+const HOME: &str = "home";
 
 /// The nodes that an admin call may be about.
 const ADMIN_NODES: [&str; 3] = ["leader", "new", "target"];
@@ -32,7 +40,8 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<SystemSpec, SpecError> {
 
 fn read<C: RawClient>(locator: Locator<'_>) -> Result<SystemSpec, SpecError> {
     let raw: Raw<C> = toml::from_str(locator.text).map_err(|error| locator.of_toml(&error))?;
-    Validation { locator, peer_port: raw.net.peer_port }.spec(raw)
+    let is_attached = raw.attach.is_some();
+    Validation { locator, peer_port: raw.net.peer_port, is_attached }.spec(raw)
 }
 
 /// Reads the kind of client before the rest, since each has keys of its own.
@@ -70,7 +79,8 @@ struct Raw<C> {
     #[serde(rename = "squall")]
     _version: u32,
     system: RawSystem,
-    node: RawNode,
+    node: Option<RawNode>,
+    attach: Option<Spanned<RawAttach>>,
     #[serde(default)]
     net: RawNet,
     client: C,
@@ -100,6 +110,19 @@ struct RawNode {
     #[serde(default)]
     env: BTreeMap<String, Spanned<String>>,
     ready: Spanned<RawReady>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAttach {
+    nodes: Spanned<Vec<String>>,
+    kill: Option<Words>,
+    start: Option<Words>,
+    pause: Option<Words>,
+    resume: Option<Words>,
+    cut: Option<Words>,
+    heal: Option<Words>,
+    alive: Option<Words>,
 }
 
 #[derive(Deserialize)]
@@ -196,6 +219,8 @@ const NODES: usize = 5;
 pub(crate) struct Validation<'a> {
     pub(crate) locator: Locator<'a>,
     peer_port: Option<u16>,
+    /// The nodes are somebody else's, and have other names.
+    is_attached: bool,
 }
 
 /// Which names a template may use.
@@ -205,6 +230,8 @@ pub(crate) enum Names {
     Operation,
     Client,
     Admin,
+    /// A link between two nodes: `{from.id}`, `{to.ip}`.
+    Link,
 }
 
 impl Validation<'_> {
@@ -212,11 +239,16 @@ impl Validation<'_> {
         let claims = raw.claims;
         let client = raw.client.section(self)?;
         let [has_write, has_cas, has_append] = client.kind.offers();
+        let attach = raw.attach.map(|attach| self.attach(attach)).transpose()?;
+        let nodes = match &attach {
+            Some(attach) => attach.nodes.len(),
+            None => self.nodes(raw.system.nodes)?,
+        };
         Ok(SystemSpec {
             name: self.name(raw.system.name)?,
             home: None,
-            nodes: self.nodes(raw.system.nodes)?,
-            node: self.node(raw.node)?,
+            nodes,
+            node: self.started(raw.node, attach.is_some())?,
             peer_port: raw.net.peer_port,
             client,
             claims: SystemClaims {
@@ -232,6 +264,7 @@ impl Validation<'_> {
             reader: raw.disk.reader,
             member: self.member(raw.member)?,
             timing: Timing { election: raw.timing.election.unwrap_or(ELECTION) },
+            attach,
         })
     }
 
@@ -271,6 +304,49 @@ impl Validation<'_> {
             Some(nodes) => Ok(nodes.into_inner()),
             None => Ok(NODES),
         }
+    }
+
+    /// Returns how nodes are started; nobody starts those of somebody else.
+    fn started(&self, raw: Option<RawNode>, attached: bool) -> Result<NodeSection, SpecError> {
+        let whole = 0..self.locator.text.len().min(1);
+        match (raw, attached) {
+            (Some(raw), false) => self.node(raw),
+            (None, true) => Ok(NodeSection {
+                cmd: Vec::new(),
+                env: BTreeMap::new(),
+                ready: Ready { check: ReadyCheck::Log(String::new()), within: READY_WITHIN },
+            }),
+            (Some(_), true) => {
+                let why = "expected [node], of which squall starts some, or [attach], and not both";
+                Err(self.locator.at(whole, why.to_owned()))
+            }
+            (None, false) => {
+                let why = "expected [node], how a node is started; or [attach], where others run";
+                Err(self.locator.at(whole, why.to_owned()))
+            }
+        }
+    }
+
+    fn attach(&self, raw: Spanned<RawAttach>) -> Result<AttachSection, SpecError> {
+        let span = raw.span();
+        let RawAttach { nodes, kill, start, pause, resume, cut, heal, alive } = raw.into_inner();
+        if nodes.get_ref().is_empty() {
+            return Err(self.locator.at(nodes.span(), "expected at least 1 node".to_owned()));
+        }
+        let pair = |one: Option<Words>, names, back: Option<Words>, of: &str| match (one, back) {
+            (Some(one), Some(back)) => {
+                Ok(Some((self.command(one, names)?, self.command(back, Names::Node)?)))
+            }
+            (None, None) => Ok(None),
+            _ => Err(self.locator.at(span.clone(), format!("expected {of} together, or neither"))),
+        };
+        Ok(AttachSection {
+            nodes: nodes.into_inner(),
+            kill: pair(kill, Names::Node, start, "kill and start")?,
+            pause: pair(pause, Names::Node, resume, "pause and resume")?,
+            cut: pair(cut, Names::Link, heal, "cut and heal")?,
+            alive: alive.map(|words| self.command(words, Names::Node)).transpose()?,
+        })
     }
 
     fn node(&self, raw: RawNode) -> Result<NodeSection, SpecError> {
@@ -359,10 +435,19 @@ impl Validation<'_> {
                     nearest(node, ADMIN_NODES)
                 ));
             }
+            (Names::Link, Some((LINK_FROM | LINK_TO, rest))) => rest,
+            (Names::Link, _) if name == HOME => return Ok(()),
+            (Names::Link, _) => {
+                let near = "did you mean {from.id} or {to.id}?";
+                return Err(format!("unknown placeholder {{{name}}}; {near}"));
+            }
             (Names::Operation, _) => return known(name, &OP_NAMES),
             (Names::Client, _) => return known(name, &CLIENT_NAMES),
             (Names::Node, _) | (Names::Admin, None) => name,
         };
+        if self.is_attached {
+            return known(of_node, &ATTACHED_NAMES);
+        }
         if !NODE_NAMES.contains(&of_node) {
             return Err(format!("unknown placeholder {{{name}}}{}", nearest(of_node, NODE_NAMES)));
         }

@@ -112,7 +112,10 @@ impl SystemSpec {
             "cas" => claims.cas,
             "append" => claims.append,
             "dedup" => claims.dedup,
-            squall_workloads::WIDE => matches!(self.client.kind, ClientKind::Etcd),
+            // A whole range of keys is compared, which in a cluster of somebody else holds what others wrote.
+            squall_workloads::WIDE => {
+                matches!(self.client.kind, ClientKind::Etcd) && self.attach.is_none()
+            }
             // Every system can be read; what its reads promise is another question.
             _ => true,
         };

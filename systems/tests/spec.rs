@@ -206,3 +206,69 @@ fn mistakes_in_operations_are_answered_with_the_place() {
     .join("\n");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
 }
+
+/// A cluster that somebody else started, and all that may be said of it.
+const ATTACHED: &str = r#"squall = 1
+[system]
+name = "theirs"
+[attach]
+nodes = ["127.0.0.1:2379", "localhost:22379", "127.0.0.1:32379"]
+kill = ["docker", "compose", "kill", "etcd-{n}"]
+start = ["docker", "compose", "start", "etcd-{n}"]
+cut = ["{home}/cut", "{from.ip}", "{to.id}"]
+heal = ["{home}/heal"]
+alive = ["nc", "-z", "{address}"]
+[client]
+kind = "etcd"
+addr = "{address}"
+"#;
+
+#[test]
+fn a_cluster_of_somebody_else_is_planned_with_the_users_commands() {
+    let spec = parse(ATTACHED);
+    assert_eq!(spec.nodes, 3);
+    let attach = spec.attach.clone().expect("it is somebody else's");
+    let plan = attach.plan(&SystemSpec { home: Some("/pages".into()), ..spec }).expect("a plan");
+    let [_, n2, _] = &plan.nodes[..] else { panic!("three nodes") };
+    assert_eq!(n2.address.port(), 22379);
+    let words = |text: &str| Some(text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(n2.kill, words("docker compose kill etcd-2"));
+    assert_eq!(n2.start, words("docker compose start etcd-2"));
+    assert_eq!(n2.alive, words("nc -z localhost:22379"));
+    assert_eq!((&n2.pause, &n2.resume), (&None, &None));
+    assert_eq!(plan.heal, words("/pages/heal"));
+    assert_eq!(plan.cut.len(), 6);
+    let pair = ("n1".into(), "n3".into());
+    assert_eq!(plan.cut.get(&pair).cloned(), words("/pages/cut 127.0.0.1 n3"));
+}
+
+#[test]
+fn mistakes_about_somebody_elses_cluster_are_answered_with_their_place() {
+    let error = |from: &str, to: &str| error_of(&ATTACHED.replace(from, to));
+    let cases = [
+        (
+            error("start = [\"docker\", \"compose\", \"start\", \"etcd-{n}\"]\n", ""),
+            "kill and start together",
+        ),
+        (error("{from.ip}", "{form.ip}"), "did you mean {from.id}"),
+        (error("\"etcd-{n}\"", "\"{data}\""), "unknown placeholder {data}"),
+        (error("[client]", "[node]\ncmd = [\"x\"]\nready = { tcp = 1 }\n[client]"), "and not both"),
+        (
+            error_of(
+                "squall = 1\n[system]\nname = \"x\"\n[client]\nkind = \"etcd\"\naddr = \"{ip}:1\"\n",
+            ),
+            "or [attach]",
+        ),
+        (
+            error("[\"127.0.0.1:2379\", \"localhost:22379\", \"127.0.0.1:32379\"]", "[]"),
+            "system.toml:5:9: expected at least 1 node",
+        ),
+    ];
+    for (error, part) in cases {
+        assert!(error.starts_with("system.toml:") && error.contains(part), "{part} in {error}");
+    }
+    let nowhere = parse(&ATTACHED.replace("localhost:22379", "nowhere.invalid:1"));
+    let attach = nowhere.attach.clone().expect("it is somebody else's");
+    let error = attach.plan(&nowhere).expect_err("there is no such host").to_string();
+    assert!(error.contains("nowhere.invalid:1"), "{error}");
+}
