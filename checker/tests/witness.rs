@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use squall_checker::{Row, Verdict, witness};
-use squall_history::log::{Applied, Command, Entry, FORMAT, Header, Log, Positions};
+use squall_history::log::{Applied, Command, Entry, FORMAT, Header, Lacking, Log, Positions};
 use squall_history::{
     Event, F, History, Invoke, Key, Nanos, Op, Outcome, Process, Reason, Request, Return, Value,
 };
@@ -212,6 +212,7 @@ impl World {
             positions: self.positions,
             committed: 0,
             applied,
+            lacks: Vec::new(),
             missing: Vec::new(),
         };
         Log { header, entries: self.entries.clone(), elsewhere: Vec::new() }
@@ -559,6 +560,21 @@ fn a_lost_write_is_told_with_its_position_and_what_stands_there() {
     let places: Vec<(&str, u64)> =
         row.evidence.iter().map(|line| (line.file.as_str(), line.line)).collect();
     assert_eq!(places, [("history.jsonl", 2), ("log.jsonl", 3)]);
+}
+
+#[test]
+fn a_newest_log_without_what_another_node_has_committed_is_a_loss_if_all_were_read() {
+    let events = vec![invoke(1, 0, Op::write("7", 6), None), ok(2, 0, 6, 1)];
+    let mut log = log(&[(Op::write("7", 6), None), (Op::write("7", 8), None)]);
+    log.header.lacks = vec![Lacking { node: "n1".into(), index: 2, term: 2 }];
+    let row = witness::judge(&history(events.clone()), &log);
+    let told =
+        "n1 has committed 2@2, where n2's log, which is newer, holds write 7 8 (index 2, term 3)";
+    assert_eq!((row.verdict, row.summary.as_str()), (Verdict::Invalid, told));
+    // A log that was not read may be newer still, and have it.
+    log.header.missing = vec!["n3: gone".to_owned()];
+    let row = witness::judge(&history(events), &log);
+    assert_eq!(row.verdict, Verdict::Unknown, "{row:?}");
 }
 
 #[test]

@@ -42,6 +42,17 @@ pub struct Applied {
     pub position: u64,
 }
 
+/// An entry that a node has committed and another's log has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    /// Whose files say that it is committed.
+    pub node: NodeName,
+    /// Its index.
+    pub index: u64,
+    /// Its term there.
+    pub term: u64,
+}
+
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -58,6 +69,9 @@ pub struct Header {
     /// How far the state machines have got, where their files tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applied: Vec<Applied>,
+    /// What others have committed, by their files, and this log has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lacking>,
     /// Logs that could not be read to their beginning, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -219,6 +233,7 @@ mod tests {
             positions: Positions::Revision,
             committed: 2,
             applied: vec![Applied { node: "n1".into(), index: 2, position: 2 }],
+            lacks: vec![Lacking { node: "n1".into(), index: 3, term: 1 }],
             missing: vec!["n3: it is gone".to_owned()],
         };
         let entry = |index, command| Entry { index, term: 2, command };

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use anyhow::Context;
 use squall_checker::{Row, witness};
 use squall_disk::{Commands, Layout};
-use squall_history::log::{Applied, Entry, FORMAT, Header, Log, Positions};
+use squall_history::log::{Applied, Entry, FORMAT, Header, Lacking, Log, Positions};
 use squall_history::{History, NodeName, RunDir};
 use squall_systems::{ClientKind, SystemSpec};
 
@@ -62,16 +62,16 @@ pub(super) fn gathered(read: Vec<(NodeName, Result<Commands, String>)>) -> Log {
             positions: Positions::Index,
             committed: 0,
             applied: Vec::new(),
+            lacks: Vec::new(),
             missing,
         };
         return Log { header, entries: Vec::new(), elsewhere: Vec::new() };
     };
-    let mut committed = commands.committed;
+    let (mut committed, mut lacks) = (commands.committed, Vec::new());
     for (other, log) in &logs {
         match at(log, log.committed).map(|entry| entry.term) {
             Some(term) if at(&commands, log.committed).map(|entry| entry.term) != Some(term) => {
-                let index = log.committed;
-                missing.push(format!("{other} has committed {index}@{term}, and {node} has not"));
+                lacks.push(Lacking { node: other.clone(), index: log.committed, term });
             }
             Some(_) => committed = committed.max(log.committed),
             None => {}
@@ -89,7 +89,8 @@ pub(super) fn gathered(read: Vec<(NodeName, Result<Commands, String>)>) -> Log {
     let applied = applied.collect();
     let Commands { entries, positions, .. } = commands;
     let squall = FORMAT.to_owned();
-    let header = Header { squall, node: Some(node), positions, committed, applied, missing };
+    let node = Some(node);
+    let header = Header { squall, node, positions, committed, applied, lacks, missing };
     Log { header, entries, elsewhere }
 }
 

@@ -290,11 +290,12 @@ fn of_all_logs_the_newest_is_the_witness_and_what_others_have_alone_stands_behin
 }
 
 #[test]
-fn a_newest_log_without_what_another_has_committed_proves_no_loss() {
+fn a_newest_log_says_what_others_have_committed_and_it_has_not() {
     let logs = [("n1", commands(&[1, 1, 1], 3)), ("n2", commands(&[1, 1, 3], 2))];
     let log = super::log::gathered(logs.map(|(node, log)| (node.into(), Ok(log))).into());
     assert_eq!((log.header.node, log.header.committed), (Some("n2".into()), 2));
-    assert_eq!(log.header.missing, ["n1 has committed 3@1, and n2 has not"]);
+    let lacks = squall_history::log::Lacking { node: "n1".into(), index: 3, term: 1 };
+    assert_eq!(log.header.lacks, [lacks]);
 }
 
 #[test]

@@ -23,7 +23,7 @@
 mod asked;
 mod replay;
 
-use squall_history::log::{Applied, Command, Entry, Log, Positions};
+use squall_history::log::{Applied, Command, Entry, Lacking, Log, Positions};
 use squall_history::{Claim, F, History, Nanos, Operation, Outcome, Value};
 
 use crate::{Evidence, Row, Source, Verdict};
@@ -44,6 +44,7 @@ pub fn judge(history: &History, log: &Log) -> Row {
         return not_judged(why_no_log(log));
     };
     let mut hearing = Hearing::new(log, &replay);
+    hearing.newest_has_all();
     hearing.state_machines();
     for operation in history.operations() {
         hearing.hear(operation);
@@ -128,6 +129,30 @@ impl<'a> Hearing<'a> {
         }
     }
 
+    /// What is committed anywhere is in the newest log of all. Of those that were read another may be newer than one that has
+    /// it: what a leader left that nobody followed.
+    fn newest_has_all(&mut self) {
+        for Lacking { node, index, term } in &self.log.header.lacks {
+            let newest = self.node();
+            let there = self.log.entries.iter().find(|entry| entry.index == *index);
+            let holds = there.map_or("nothing".to_owned(), |entry| self.described(entry));
+            let summary = format!(
+                "{node} has committed {index}@{term}, where {newest}'s log, which is newer, holds {holds}"
+            );
+            let evidence = there.map(|entry| self.entry(entry, "what stands there"));
+            match self.complete {
+                true => self.explains(summary, evidence.into_iter().collect()),
+                false => self.doubt(&summary),
+            }
+        }
+    }
+
+    /// Adds a contradiction that explains what clients were told, so that it is told first: nobody knows when it came to it.
+    fn explains(&mut self, summary: String, evidence: Vec<Evidence>) {
+        self.contradictions += 1;
+        self.findings.push(Finding { time: Nanos(0), summary, key: None, evidence });
+    }
+
     /// Holds the replay against what the state machines say of themselves.
     fn state_machines(&mut self) {
         let replayed = |applied: &&Applied| self.replay.position_at(applied.index);
@@ -156,10 +181,7 @@ impl<'a> Hearing<'a> {
         let there = index_of(applied).and_then(|at| self.log.entries.get(at));
         let what = format!("the last entry that {} applied", applied.node);
         let evidence = there.map(|entry| self.entry(entry, &what)).into_iter().collect();
-        self.contradictions += 1;
-        // Nobody knows when it came to that. It explains what clients were told, so it is told first.
-        let time = Nanos(0);
-        self.findings.push(Finding { time, summary, key: None, evidence });
+        self.explains(summary, evidence);
     }
 
     fn hear(&mut self, operation: &'a Operation) {
@@ -258,16 +280,17 @@ impl<'a> Hearing<'a> {
         });
     }
 
-    /// Whether the log up to a position is beyond doubt: it is committed there, or no log is missing; and it is replayed as
-    /// the system does.
+    /// Whether the log up to a position is beyond doubt.
     fn is_certain(&self, pos: u64) -> bool {
-        let index = self.replay.entry_at(pos).map_or(0, |entry| entry.index);
-        let committed = (1..=self.log.header.committed).contains(&index);
-        (self.complete || committed) && self.is_borne_out(index)
+        self.is_certain_to(self.replay.entry_at(pos).map_or(0, |entry| entry.index))
     }
 
-    fn is_borne_out(&self, index: u64) -> bool {
-        self.doubted.is_none() || index <= self.borne_out
+    /// Whether the log up to an index is beyond doubt: it is committed there, or no log is missing; and it is replayed as the
+    /// system does.
+    fn is_certain_to(&self, index: u64) -> bool {
+        let committed = (1..=self.log.header.committed).contains(&index);
+        let borne_out = self.doubted.is_none() || index <= self.borne_out;
+        (self.complete || committed) && borne_out
     }
 
     /// Says where else a change stands.
@@ -335,8 +358,7 @@ impl<'a> Hearing<'a> {
         (first, (before, _)): (&Operation, Place),
         (second, pos): (&Operation, u64),
     ) {
-        let index = self.replay.entry_at(pos).map_or(0, |entry| entry.index);
-        self.find(self.is_borne_out(index), second, |this| {
+        self.find(self.is_certain(pos), second, |this| {
             let summary = format!(
                 "{} took effect at position {pos}, but {}, at {before}, had returned before it began",
                 short(second),
@@ -353,7 +375,7 @@ impl<'a> Hearing<'a> {
     fn as_often_as_asked(&mut self, asked: &Asked<'a>) {
         for Surplus { entries, asked, refused, last } in asked.surplus() {
             let index = entries.last().map_or(0, |entry| entry.index);
-            self.find(self.is_borne_out(index), last, |this| {
+            self.find(self.is_certain_to(index), last, |this| {
                 let indices: Vec<String> =
                     entries.iter().map(|entry| entry.index.to_string()).collect();
                 let indices = indices.join(" and ");
@@ -389,7 +411,7 @@ impl<'a> Hearing<'a> {
         if !certain {
             if self.unsure.is_none() {
                 let (what, _) = tell(self);
-                self.unsure = Some(format!("{what}; but {}", self.why_uncertain()));
+                self.doubt(&what);
             }
             return;
         }
@@ -400,6 +422,12 @@ impl<'a> Hearing<'a> {
             let key = operation.op.key.as_ref().map(ToString::to_string);
             self.findings.push(Finding { time, summary, key, evidence });
         }
+    }
+
+    /// Keeps the first thing that cannot be decided.
+    fn doubt(&mut self, what: &str) {
+        let why = self.why_uncertain();
+        self.unsure.get_or_insert_with(|| format!("{what}; but {why}"));
     }
 
     fn why_uncertain(&self) -> String {
