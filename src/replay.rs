@@ -107,11 +107,8 @@ fn repeat(
 /// A run that broke something is reproduced by one that breaks one of the same; any other by the same verdict.
 fn reproduces(before: &RunVerdict, after: Option<&RunVerdict>) -> bool {
     let Some(after) = after else { return false };
-    let (wanted, found) = (before.signatures(), after.signatures());
-    if wanted.is_empty() {
-        return before.verdict == after.verdict;
-    }
-    wanted.iter().any(|one| found.iter().any(|other| one.id == other.id))
+    let wanted = before.signatures();
+    if wanted.is_empty() { before.verdict == after.verdict } else { after.shows(&wanted) }
 }
 
 /// A schedule that somebody wrote may have changed since, or be elsewhere; the run has what it was.

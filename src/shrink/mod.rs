@@ -254,9 +254,7 @@ impl Bench {
                 let schedule = dir.join(format!("try-{n}.jsonl"));
                 std::fs::write(&schedule, candidate.schedule())?;
                 let outcome = child::run(&candidate.args(&schedule), &place).await?;
-                let found = outcome.verdict.map_or_else(Vec::new, |verdict| verdict.signatures());
-                let hit =
-                    found.iter().any(|one| self.wanted.iter().any(|other| one.id == other.id));
+                let hit = outcome.verdict.is_some_and(|verdict| verdict.shows(&self.wanted));
                 self.keep(hit, &place, &schedule)?;
                 anyhow::Ok(u32::from(hit))
             }
