@@ -5,6 +5,7 @@ mod bands;
 pub mod browse;
 pub mod campaign;
 mod compare;
+mod cycle;
 mod embed;
 mod figures;
 mod junit;

@@ -19,7 +19,7 @@ use crate::recorded::Recorded;
 use crate::story::{roots, story};
 use crate::svg::TimeAxis;
 use crate::timeline::cut;
-use crate::{embed, figures, lanes, summary, timeline};
+use crate::{cycle, embed, figures, lanes, summary, timeline};
 
 /// The longest sentence about one operation; the file has the rest.
 const SENTENCE: usize = 200;
@@ -110,6 +110,8 @@ struct Failing {
     operations: Vec<(At, String)>,
     more: Vec<(At, String)>,
     core: BTreeSet<u32>,
+    /// Why no order fits, where that is a circle.
+    cycle: Option<cycle::Drawn>,
 }
 
 /// The times without acknowledged writes.
@@ -314,6 +316,7 @@ fn failing(recorded: &Recorded, verdict: &RunVerdict, bands: &[Band], end: f64) 
         core: core().map(|operation| operation.invoke_line).collect(),
         operations,
         more,
+        cycle: broken.explanation.as_ref().and_then(cycle::draw),
     })
 }
 
