@@ -73,6 +73,15 @@ impl<'a> Rulebook<'a> {
     }
 }
 
+impl Rulebook<'_> {
+    /// What is inferred only where nothing else can be.
+    fn infer_late(&self, graph: &mut Graph<'_>) {
+        if let Rulebook::Values(values) = self {
+            values.infer_late(graph);
+        }
+    }
+}
+
 /// Returns a circle among the operations of a core, if the rules of its model give one.
 pub(super) fn cycle(question: &Question<'_>, core: &[CoreOperation]) -> Option<Cycle> {
     let Rules::Builtin(kind) = question.rules else { return None };
@@ -85,7 +94,11 @@ pub(super) fn cycle(question: &Question<'_>, core: &[CoreOperation]) -> Option<C
     graph.settle();
     for _ in 0..ROUNDS {
         rules.infer(&mut graph, question);
-        let grew = graph.settle();
+        let mut grew = graph.settle();
+        if !grew {
+            rules.infer_late(&mut graph);
+            grew = graph.settle();
+        }
         if let Some(cycle) = graph.cycle() {
             return Some(cycle);
         }

@@ -125,14 +125,22 @@ impl<'a> Values<'a> {
             if !graph.is_certain(sight.node) {
                 continue;
             }
-            let source = self.source(graph, sight);
+            self.source(graph, sight);
             for over in self.over(graph, sight) {
                 self.overwritten(graph, sight, over);
-                if let Some((writer, reads_from)) = source
-                    && over != writer
-                    && graph.before(over, sight.node)
-                {
-                    self.written_later(graph, sight, over, (writer, reads_from));
+            }
+        }
+    }
+
+    /// Adds what follows besides, once nothing else does: it is true, and harder to follow.
+    pub(super) fn infer_late(&self, graph: &mut Graph<'_>) {
+        for sight in
+            self.sights.iter().filter(|sight| graph.is_certain(sight.node)).collect::<Vec<_>>()
+        {
+            let Some(source) = self.source(graph, sight) else { continue };
+            for over in self.over(graph, sight) {
+                if over != source.0 && graph.before(over, sight.node) {
+                    self.written_later(graph, sight, over, source);
                 }
             }
         }
