@@ -54,3 +54,22 @@ fn figure_8_stays_a_broken_commit_rule() {
 fn a_request_that_was_applied_twice_stays_that() {
     assert_eq!(judged("no-dedup"), (1, vec![Claim::Linearizable, Claim::Positions]));
 }
+
+#[test]
+fn a_stale_read_of_etcd_stays_one_for_clients_and_for_the_log() {
+    let broken = vec![Claim::Linearizable, Claim::Positions, Claim::LogWitness];
+    assert_eq!(judged("etcd-20418"), (1, broken));
+}
+
+#[test]
+fn states_of_etcd_that_differ_under_equal_logs_stay_that() {
+    let (code, broken) = judged("etcd-13766");
+    assert_eq!(code, 1);
+    assert!(broken.contains(&Claim::StateMachineSafety), "{broken:?}");
+    assert!(!broken.contains(&Claim::LogMatching), "the logs are equal");
+}
+
+#[test]
+fn what_a_system_without_a_journal_forgot_stays_forgotten() {
+    assert_eq!(judged("pysyncobj"), (1, vec![Claim::Linearizable]));
+}

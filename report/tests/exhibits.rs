@@ -46,6 +46,21 @@ fn one_request_was_applied_twice() {
 }
 
 #[test]
+fn a_stock_etcd_answered_from_the_past() {
+    insta::assert_snapshot!("etcd-20418", told("etcd-20418"));
+}
+
+#[test]
+fn equal_logs_of_a_stock_etcd_led_to_different_states() {
+    insta::assert_snapshot!("etcd-13766", told("etcd-13766"));
+}
+
+#[test]
+fn a_system_without_a_journal_forgot_what_it_had_acknowledged() {
+    insta::assert_snapshot!("pysyncobj", told("pysyncobj"));
+}
+
+#[test]
 fn a_clean_run_has_no_story() {
     assert_eq!(told("clean"), "");
     assert_eq!(exhibit("clean").1.verdict, Verdict::Valid);
@@ -167,4 +182,19 @@ fn keys_values_nodes_and_errors_of_a_history_are_as_harmless() {
     assert!(html.contains("contradict each other"));
     assert!(!html.contains("<img") && !html.contains("<script>alert"));
     assert!(!html.contains(|c: char| c == '\u{202e}' || c.is_control() && c != '\n'));
+}
+
+#[test]
+fn what_the_page_on_systems_quotes_is_what_the_stories_say() {
+    let page = include_str!("../../docs/systems.md");
+    for name in ["etcd-20418", "etcd-13766", "pysyncobj"] {
+        let row =
+            page.lines().find(|line| line.starts_with(&format!("| `{name}` | "))).expect(name);
+        let story = told(name);
+        let quotes: Vec<&str> = row.split('"').skip(1).step_by(2).collect();
+        assert_eq!(quotes.len(), 2, "{row}");
+        for quote in quotes {
+            assert!(story.contains(quote), "{name} does not say {quote:?}: {story}");
+        }
+    }
 }
