@@ -77,6 +77,8 @@ fn a_hundred_thousand_operations_are_drawn() {
     let dir = tempfile::tempdir().expect("a directory");
     let (run, verdict) = runs::large(dir.path(), 100_000);
     let page = written(&run, &verdict);
+    let html = fs::read_to_string(&page).expect("the page is text");
+    assert!(html.contains("op ok core"), "the contradiction is drawn");
     let size = fs::metadata(&page).expect("it is there").len();
     assert!(size < 3_000_000, "{size} bytes");
     let Some(dom) = opened(&page, "") else { return };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use squall_checker::generate::{self, Shape};
 use squall_checker::{Budget, ModelKind, Reading, RunVerdict, judge};
-use squall_history::{Event, History, Invoke, RunDir, jsonl};
+use squall_history::{Event, Invoke, RunDir, formats, jsonl};
 
 /// Returns where an exhibit lies.
 pub(crate) fn exhibit(name: &str) -> PathBuf {
@@ -17,10 +17,11 @@ pub(crate) fn exhibit(name: &str) -> PathBuf {
 /// Makes a run like an exhibit, with so many operations of 30 clients, a stale read among them, and its verdict.
 pub(crate) fn large(dir: &Path, operations: usize) -> (RunDir, RunVerdict) {
     let run = copy(dir, |_, text| text);
-    let mut events = generate::events(&Shape { keys: 8, ..Shape::register(operations, 30) });
+    let mut events = generate::events(&Shape::register(operations, 30));
     assert!(generate::stale_read(&mut events, 0.95), "there is a read to make stale");
     write(&events, &run.history());
-    let history = History::from_events(events).expect("well formed");
+    // Read back, since the lines of the file are those that a verdict names.
+    let history = formats::read_file(&run.history(), None).expect("readable").history;
     let model = ModelKind::CasRegister;
     let judgement = judge(&history, model, &Reading::default(), &Budget::unlimited());
     (run, RunVerdict::of(judgement.rows("history.jsonl"), Vec::new()))
