@@ -131,8 +131,9 @@ impl Figure {
     }
 }
 
+/// Microseconds are told where the axis is that short, so that neighbours never have one name.
 fn seconds(value: f64) -> String {
-    let text = format!("{value:.3}");
+    let text = format!("{value:.6}");
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
