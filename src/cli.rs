@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Log(LogArgs),
     /// Compare two runs: what was asked for, what the checks said, what went wrong, where they part
     Diff(DiffArgs),
+    /// Write a history as Jepsen's EDN, for Knossos and Elle
+    Export(ExportArgs),
     /// Many storms from one file: floors, canaries, causes; resumable, in shards
     Campaign(CampaignArgs),
     /// Run a recorded run again, and say how often it shows the same
@@ -233,6 +235,21 @@ pub(crate) struct ShowArgs {
     /// Print the story as JSON on stdout, each sentence with the lines that it rests on
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `squall export`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExportArgs {
+    /// A run directory, or a history file
+    pub path: PathBuf,
+
+    /// Where to write [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// The format of a bare history file [default: found by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
 }
 
 /// Flags of `squall log`.

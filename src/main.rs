@@ -11,6 +11,7 @@ mod doctor;
 mod drive;
 mod exam;
 mod exit_code;
+mod export;
 mod failure;
 mod help;
 mod index;
@@ -76,6 +77,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Show(args) => show::show(&args),
         Command::Log(args) => show::log(&args),
         Command::Diff(args) => diff::command(&args),
+        Command::Export(args) => export::command(&args),
         Command::Report(args) => report::command(&args),
         Command::Serve(args) => serve::command(&args),
         Command::Index(args) => index::command(&args),

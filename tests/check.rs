@@ -239,3 +239,31 @@ fn bad_input_is_exit_code_64_with_the_line_what_was_expected_and_a_hint() {
     let once = said(b"{\"squall\":\"history/9\"}\n", &register);
     assert_eq!(once.matches("expected").count(), 1, "told once: {once}");
 }
+
+#[test]
+fn a_history_of_any_format_is_exported_as_edn_and_judged_the_same() {
+    let squall = |args: &[&std::ffi::OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_squall")).args(args).output();
+        output.expect("squall starts")
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    for (code, read) in [(0, 2), (1, 1)] {
+        for (format, model, history) in formats(read) {
+            let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+            std::fs::write(&from, history).expect("written");
+            let exported = squall(&["export".as_ref(), from.as_ref(), "-o".as_ref(), to.as_ref()]);
+            assert_eq!(exported.status.code(), Some(0), "{format}: {exported:?}");
+            let edn = std::fs::read_to_string(&to).expect("exported");
+            assert!(edn.starts_with("{:process 0, :type :invoke, :f :write"), "{edn}");
+            assert_eq!(edn.lines().count(), 6, "{edn}");
+            let to_stdout = squall(&["export".as_ref(), from.as_ref()]);
+            assert_eq!(String::from_utf8_lossy(&to_stdout.stdout), edn);
+            let said = check(edn.as_bytes(), &["--model", model]);
+            assert_eq!(said.code, Some(code), "{format}: {}", said.text);
+        }
+    }
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/exhibits/read-local-leader");
+    let exported = squall(&["export".as_ref(), run.as_ref()]);
+    let said = check(&exported.stdout, &["--model", "cas-register", "--format", "edn"]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+}
