@@ -155,3 +155,16 @@ fn the_searches_for_registers_agree_where_they_have_to_go_back() {
     engines_agree(ModelKind::Register, 500);
     engines_agree(ModelKind::CasRegister, 4_000);
 }
+
+#[test]
+fn all_engines_agree_on_histories_that_are_too_long_for_brute_force() {
+    let registers = [ModelKind::Register, ModelKind::CasRegister];
+    for model in ModelKind::ALL.into_iter().filter(|model| !registers.contains(model)) {
+        // Without its reductions a search has much to do where anything in doubt may have taken any element.
+        let many = match model {
+            ModelKind::FifoQueue | ModelKind::UnorderedQueue | ModelKind::Stack => 40,
+            _ => 80,
+        };
+        engines_agree(model, many);
+    }
+}

@@ -15,7 +15,7 @@ use super::register::{self, zones};
 use super::search::{Found, Stopped, search};
 use super::sets::Sets;
 use super::space::{Classes, Interned, Space};
-use super::{counter, list_append, lock, product, queue, set, stack, story};
+use super::{breadth, counter, list_append, lock, product, queue, set, stack, story};
 use crate::budget::{Account, Exhausted, Meter};
 use crate::model::{Seeded, keys_of};
 use crate::{Call, Model, ModelKind, Verdict};
@@ -434,6 +434,8 @@ pub(crate) fn second_opinions<M: Model>(
     if question.rules == Rules::Builtin(ModelKind::Set) {
         opinions.push(("search for sets", said(search(question.rules))));
     }
+    let breadth = breadth_first(model, question);
+    opinions.extend(breadth.map(|verdict| ("breadth-first search", verdict)));
     // What a polynomial engine calls impossible must be so alone, or the search would have to stand in for it.
     if let Settled { engine, answer: Answer::Impossible(mut members), .. } = polynomial(question) {
         close(model, question, &mut members);
@@ -450,6 +452,20 @@ pub(crate) fn second_opinions<M: Model>(
         }
     }
     opinions
+}
+
+fn breadth_first<M: Model>(model: &M, question: &Question<'_>) -> Option<Verdict> {
+    let Question { entries, operations, meter, .. } = *question;
+    let found = Classes::new(model, operations, entries, meter).and_then(|classes| {
+        let mut space = Interned::new(model, classes.calls);
+        breadth::has_order(entries, &classes.of, &mut space, meter)
+    });
+    match found {
+        Ok(Some(true)) => Some(Verdict::Valid),
+        Ok(Some(false)) => Some(Verdict::Invalid),
+        Ok(None) => None,
+        Err(_) => Some(Verdict::Unknown),
+    }
 }
 
 fn how_far(entries: &[Entry], stopped: Stopped) -> String {

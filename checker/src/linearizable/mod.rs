@@ -7,6 +7,7 @@ pub(crate) mod part;
 mod plots;
 
 mod attempts;
+mod breadth;
 mod core;
 mod counter;
 mod decide;
