@@ -19,7 +19,9 @@ pub(crate) fn flags(bug: &str) -> &'static str {
         // A follower that missed entries comes back with a higher term.
         "no-uptodate-check" => "--schedule docs/schedules/stale-candidate.jsonl --time-limit 15s",
         // Many doubtful appends, which are sent again.
-        "no-dedup" => "--workload append --client-timeout 100ms --time-limit 15s",
+        "no-dedup" => "--workload append --client-timeout 100ms --time-limit 30s",
+        // Random storms find it as well, but not each of them.
+        "figure8" => "--schedule docs/schedules/figure8.jsonl --time-limit 15s",
         _ => "--time-limit 15s",
     }
 }
