@@ -33,7 +33,7 @@ impl Said {
     }
 }
 
-/// One write of 1, one of 2, and a read that says `{}`, in every format; the third word of a line is its model.
+/// One write of 1, one of 2, and a read that says what is given: each format by its name, its model, and the file.
 fn formats(read: u32) -> [(&'static str, &'static str, String); 4] {
     let squall = format!(
         r#"{{"squall":"history/1"}}

@@ -101,7 +101,13 @@ impl Attached {
         let argv = command(node).as_ref().ok_or_else(|| {
             ClusterError::Other(format!("[attach] has no command that makes {name} {after:?}"))
         })?;
-        run(argv).await?;
+        if let Err(error) = run(argv).await {
+            // It may have done its work all the same, and what it did must be healed.
+            if matches!(look(node, after).await, Observation::Confirmed(_)) {
+                self.note(name, after);
+            }
+            return Err(error);
+        }
         self.note(name, after);
         if after == NodeState::Running {
             serves(node, STARTED).await?;
@@ -309,6 +315,19 @@ mod tests {
         assert!(matches!(seen, Observation::Refuted(_)), "{seen:?}");
         attached.start(n1).await.expect("started");
         assert_eq!(attached.state(n1), NodeState::Running);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_and_did_its_work_all_the_same_is_healed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("alive");
+        std::fs::write(&file, "").expect("written");
+        let mut plan = plan(&file);
+        plan.nodes[0].kill = sh(&format!("rm {}; exit 1", file.display()));
+        let attached = Attached::to(plan).await.expect("it serves");
+        let n1 = &NodeName::from("n1");
+        attached.kill(n1).await.expect_err("it fails");
+        assert_eq!(attached.state(n1), NodeState::Killed, "the end of the fault starts it again");
     }
 
     #[tokio::test]

@@ -60,6 +60,8 @@ pub(crate) struct Product {
     pub foreign: Vec<String>,
     /// Combinations that make no sense, each with the reason.
     pub left_out: Vec<String>,
+    /// A cluster of somebody else's is among the systems. There is one of it, so storms come one after the other.
+    pub attached: bool,
 }
 
 impl Product {
@@ -77,6 +79,7 @@ impl Product {
             bug: bug.map(str::to_owned),
             foreign: Vec::new(),
             left_out: Vec::new(),
+            attached: false,
         };
         for system in &file.systems {
             let spec = match &system.what {
@@ -86,9 +89,10 @@ impl Product {
             if system.what.is_some() && spec.claims.read == ReadClaim::Linearizable {
                 product.foreign.push(system_name(system.what.as_deref()));
             }
+            product.attached |= spec.attach.is_some();
             for workload in &file.workloads {
                 match lacking(&spec, &workload.what) {
-                    None => product.add(file, system, workload),
+                    None => product.add(file, &spec, system, workload),
                     Some(why) => product.left_out.push(why),
                 }
             }
@@ -104,11 +108,19 @@ impl Product {
     fn add(
         &mut self,
         file: &CampaignFile,
+        spec: &SystemSpec,
         system: &Choice<Option<PathBuf>>,
         workload: &Choice<String>,
     ) {
         for nemesis in &file.nemeses {
             for topology in &file.topologies {
+                let nodes = topology.what.nodes;
+                if spec.attach.is_some() && nodes != spec.nodes {
+                    let (name, has) = (&spec.name, spec.nodes);
+                    self.left_out
+                        .push(format!("{name} runs already, with {has} nodes and not {nodes}"));
+                    continue;
+                }
                 let weights = [system.weight, workload.weight, nemesis.weight, topology.weight];
                 self.cells.push(Cell {
                     system: system.what.clone(),
@@ -304,6 +316,25 @@ mod tests {
         assert!(has("--bug=no-dedup") && has("--workload=append"), "{args:?}");
         assert!(has("--client-timeout=100ms") && has("--time-limit=3s"), "{args:?}");
         assert_ne!(args, product.canary("no-dedup", 2).args());
+    }
+
+    #[test]
+    fn a_cluster_of_somebody_elses_has_the_nodes_that_it_has() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let page = dir.path().join("theirs.toml");
+        let text = "squall = 1\n[system]\nname = \"theirs\"\n[attach]\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:2\", \
+                    \"127.0.0.1:3\"]\n[client]\nkind = \"etcd\"\naddr = \"{address}\"\n";
+        std::fs::write(&page, text).expect("written");
+        let text = format!(
+            "squall = 1\nname = \"p\"\nbudget = {{ runs = 9 }}\njobs = 4\n[[system]]\nfile = {page:?}\n\
+             [[workload]]\nname = \"register\"\n[[nemesis]]\nfamilies = \"kill\"\n\
+             [[topology]]\nnodes = 5\n[[topology]]\nnodes = 3\n"
+        );
+        let file = parse("p.toml", &text).expect("right");
+        let product = Product::of(&file, 7, None).expect("not empty");
+        assert!(product.attached && !self::product("weighted", None).attached);
+        assert_eq!(product.len(), 1);
+        assert_eq!(product.left_out, ["theirs runs already, with 3 nodes and not 5"]);
     }
 
     #[test]

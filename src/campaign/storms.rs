@@ -88,7 +88,10 @@ impl<'a> Storms<'a> {
             what: self,
             journal,
             agenda,
-            width: Width::new(self.args.jobs.or(file.jobs)),
+            width: Width::new(match self.product.attached {
+                true => Some(1),
+                false => self.args.jobs.or(file.jobs),
+            }),
             seen,
             ended: recorded.ended().cloned().collect(),
             notes: recorded.notes().map(str::to_owned).collect(),

@@ -232,6 +232,8 @@ pub(crate) enum Names {
     Admin,
     /// A link between two nodes: `{from.id}`, `{to.ip}`.
     Link,
+    /// No node: where the page lies.
+    Page,
 }
 
 impl Validation<'_> {
@@ -333,18 +335,20 @@ impl Validation<'_> {
         if nodes.get_ref().is_empty() {
             return Err(self.locator.at(nodes.span(), "expected at least 1 node".to_owned()));
         }
-        let pair = |one: Option<Words>, names, back: Option<Words>, of: &str| match (one, back) {
+        let pair = |one: Option<Words>, back: Option<Words>, names: [Names; 2], of: &str| match (
+            one, back,
+        ) {
             (Some(one), Some(back)) => {
-                Ok(Some((self.command(one, names)?, self.command(back, Names::Node)?)))
+                Ok(Some((self.command(one, names[0])?, self.command(back, names[1])?)))
             }
             (None, None) => Ok(None),
             _ => Err(self.locator.at(span.clone(), format!("expected {of} together, or neither"))),
         };
         Ok(AttachSection {
             nodes: nodes.into_inner(),
-            kill: pair(kill, Names::Node, start, "kill and start")?,
-            pause: pair(pause, Names::Node, resume, "pause and resume")?,
-            cut: pair(cut, Names::Link, heal, "cut and heal")?,
+            kill: pair(kill, start, [Names::Node; 2], "kill and start")?,
+            pause: pair(pause, resume, [Names::Node; 2], "pause and resume")?,
+            cut: pair(cut, heal, [Names::Link, Names::Page], "cut and heal")?,
             alive: alive.map(|words| self.command(words, Names::Node)).transpose()?,
         })
     }
@@ -441,6 +445,7 @@ impl Validation<'_> {
                 let near = "did you mean {from.id} or {to.id}?";
                 return Err(format!("unknown placeholder {{{name}}}; {near}"));
             }
+            (Names::Page, _) => return known(name, &[HOME]),
             (Names::Operation, _) => return known(name, &OP_NAMES),
             (Names::Client, _) => return known(name, &CLIENT_NAMES),
             (Names::Node, _) | (Names::Admin, None) => name,

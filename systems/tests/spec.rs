@@ -252,6 +252,7 @@ fn mistakes_about_somebody_elses_cluster_are_answered_with_their_place() {
         ),
         (error("{from.ip}", "{form.ip}"), "did you mean {from.id}"),
         (error("\"etcd-{n}\"", "\"{data}\""), "unknown placeholder {data}"),
+        (error("{home}/heal", "{id}/heal"), "system.toml:9:9: unknown placeholder {id}"),
         (error("[client]", "[node]\ncmd = [\"x\"]\nready = { tcp = 1 }\n[client]"), "and not both"),
         (
             error_of(
