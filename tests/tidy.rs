@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Which member may import which, apart from tests. The judge shares no code with the accused.
 const ARROWS: [(&str, &[&str]); 11] = [
@@ -146,4 +147,32 @@ fn golden_scripts_say_their_moral_first() {
         }
     }
     assert!(scripts >= 20, "found only {scripts} golden scripts");
+}
+
+#[test]
+fn every_mutant_of_the_checker_still_applies() {
+    let mut patches = 0;
+    for entry in fs::read_dir(root().join("checker/mutants")).expect("the mutants can be listed") {
+        let path = entry.expect("the mutants can be listed").path();
+        if path.extension().is_none_or(|extension| extension != "patch") {
+            continue;
+        }
+        // As checker/mutants/run applies them.
+        let git = Command::new("git")
+            .args(["apply", "--check", "-C0", "--unidiff-zero", "--recount"])
+            .arg(&path)
+            .current_dir(root())
+            .output();
+        let Ok(git) = git else {
+            println!("SKIPPED: git is missing, so nobody knows whether the mutants apply");
+            return;
+        };
+        let said = String::from_utf8_lossy(&git.stderr);
+        assert!(
+            git.status.success(),
+            "{path:?} does not apply: a line that it changes has changed. Write it anew against the code as it is: {said}"
+        );
+        patches += 1;
+    }
+    assert!(patches >= 250, "found only {patches} mutants");
 }
