@@ -144,6 +144,11 @@ impl Socket {
         Socket::open(SockProtocol::NetlinkNetFilter)
     }
 
+    /// Opens one for questions about sockets.
+    pub(crate) fn diagnostics() -> io::Result<Socket> {
+        Socket::open(SockProtocol::NetlinkSockDiag)
+    }
+
     fn open(protocol: SockProtocol) -> io::Result<Socket> {
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(ANSWER_WITHIN_S, 0))?;
@@ -157,6 +162,30 @@ impl Socket {
         let awaited = number_messages(&mut batch, first);
         send(self.fd.as_raw_fd(), &batch.bytes, MsgFlags::empty())?;
         self.await_outcome(first, awaited)
+    }
+
+    /// Asks one question, and returns what the first message of the answer holds; an error where there is nothing to tell.
+    pub(crate) fn ask(&mut self, mut question: Batch) -> io::Result<Vec<u8>> {
+        let sequence = self.next;
+        self.next += 1;
+        question.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        send(self.fd.as_raw_fd(), &question.bytes, MsgFlags::empty())?;
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let length = match recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => return Err(no_answer()),
+                other => other?,
+            };
+            let datagram = &buffer[..length];
+            if let Some((_, errno)) = outcomes(datagram).iter().find(|(of, _)| *of == sequence) {
+                return Err(Errno::from_raw(*errno).into());
+            }
+            if length > HEADER && read_u32(datagram, 8) == sequence {
+                let end = length.min(read_u32(datagram, 0) as usize).max(HEADER);
+                return Ok(datagram[HEADER..end].to_vec());
+            }
+        }
     }
 
     /// Reads outcomes until that of the acknowledged message: errors of earlier ones come before it.

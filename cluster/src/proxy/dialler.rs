@@ -1,10 +1,13 @@
 //! Who dialled a connection.
 //!
-//! In network namespaces the source address tells. On loopback addresses everybody dials from 127.0.0.1, so the kernel's
-//! table of connections is asked for the socket on the other side, and `/proc/<pid>/fd` for its owner.
+//! In network namespaces the source address tells. On loopback addresses everybody dials from 127.0.0.1, so the kernel is
+//! asked for the socket on the other side, and `/proc/<pid>/fd` for its owner. A system that dials anew for each message
+//! that was late leaves thousands of ended connections behind, and a look through the table of all of them is slow enough
+//! to make the next message late too: the kernel is asked for the one.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use squall_history::NodeName;
 
 use crate::home::Home;
+use crate::netlink::{Batch, Socket};
 use crate::processes;
 
 /// How a proxy learns who dialled.
@@ -43,7 +47,7 @@ impl Dialler {
 
 /// Looks whether the owner of a socket can be found here, with one of our own.
 pub(crate) fn sees_owners() -> Result<(), String> {
-    let said = |error: std::io::Error| error.to_string();
+    let said = |error: io::Error| error.to_string();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(said)?;
     let dialled = TcpStream::connect(listener.local_addr().map_err(said)?).map_err(said)?;
     let (accepted, from) = listener.accept().map_err(said)?;
@@ -67,6 +71,40 @@ fn holds(pid: u32, socket: &Path) -> bool {
 
 /// Returns the number of the socket that is connected from here to there.
 fn inode(local: SocketAddrV4, remote: SocketAddrV4) -> Option<u64> {
+    // "No such socket" and "nobody here answers such questions" are one error.
+    diagnosed(local, remote).unwrap_or_else(|_| listed(local, remote))
+}
+
+/// Asks the kernel for one socket, by sock_diag(7).
+fn diagnosed(local: SocketAddrV4, remote: SocketAddrV4) -> io::Result<Option<u64>> {
+    const BY_FAMILY: u16 = 20;
+    const ANY_STATE: [u8; 4] = [0xff; 4];
+    const NO_COOKIE: [u8; 8] = [0xff; 8];
+    let [inet, tcp] =
+        [nix::libc::AF_INET, nix::libc::IPPROTO_TCP].map(|number| number.to_ne_bytes()[0]);
+    let id = pair(local, remote);
+    let header = [&[inet, tcp, 0, 0], &ANY_STATE, &id[..], &[0; 4], &NO_COOKIE].concat();
+    let mut question = Batch::default();
+    question.message(BY_FAMILY, 0, &header);
+    let answer = Socket::diagnostics()?.ask(question)?;
+    // After family, state and timers comes the pair that was found: a listener, if the connection is gone.
+    let number = |at: usize| answer.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
+    match (answer.get(4..4 + id.len()), number(68)) {
+        (Some(found), Some(inode)) if found == id => Ok((inode != 0).then_some(inode.into())),
+        (Some(_), Some(_)) => Ok(None),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Both ends of a connection as inet_diag_sockid has them: ports, then addresses of 16 bytes, in network byte order.
+fn pair(local: SocketAddrV4, remote: SocketAddrV4) -> Vec<u8> {
+    let ports = [local.port().to_be_bytes(), remote.port().to_be_bytes()].concat();
+    let ips = [local, remote].map(|end| [&end.ip().octets()[..], &[0; 12]].concat()).concat();
+    [ports, ips].concat()
+}
+
+/// Looks for the socket among all, where the kernel answers no questions.
+fn listed(local: SocketAddrV4, remote: SocketAddrV4) -> Option<u64> {
     ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| {
         let text = fs::read_to_string(table).ok()?;
         text.lines().find_map(|line| inode_of(line, local, remote))
@@ -109,11 +147,28 @@ mod tests {
         else {
             panic!("loopback is IPv4");
         };
-        let socket = PathBuf::from(format!("socket:[{}]", inode(theirs, ours).unwrap()));
+        let inode = listed(theirs, ours).unwrap();
+        assert_eq!(diagnosed(theirs, ours).unwrap(), Some(inode), "both ways say the same");
+        let socket = PathBuf::from(format!("socket:[{inode}]"));
         let link = fs::read_link(format!("/proc/self/fd/{}", dialled.as_raw_fd())).unwrap();
         assert_eq!(link, socket);
         assert!(holds(std::process::id(), &socket));
         assert!(!holds(1, &socket));
+    }
+
+    #[test]
+    fn a_connection_that_its_dialler_closed_has_no_owner() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, from) = listener.accept().unwrap();
+        let (SocketAddr::V4(theirs), SocketAddr::V4(ours)) = (from, accepted.local_addr().unwrap())
+        else {
+            panic!("loopback is IPv4");
+        };
+        drop(dialled);
+        assert_eq!(inode(theirs, ours), None);
+        // Nor has one that never was.
+        assert_eq!(inode(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), ours), None);
     }
 
     #[test]
