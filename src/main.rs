@@ -26,6 +26,7 @@ mod replay;
 mod report;
 mod run;
 mod serve;
+mod services;
 mod show;
 mod shrink;
 mod spec;

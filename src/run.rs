@@ -11,7 +11,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use squall_checker::ModelKind;
 use squall_cluster::{
     Applied, Attached, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
-    LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Tcp, choose,
+    LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Services, Tcp, choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{
@@ -33,7 +33,7 @@ use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
 use crate::watch::{AtViolation, Watch};
-use crate::{disk, stall, system, test};
+use crate::{disk, services, stall, system, test};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
@@ -70,6 +70,8 @@ struct Stage {
 /// Nodes that we started.
 struct Ours {
     sandboxed: Arc<Sandboxed>,
+    /// What runs beside them.
+    services: Services,
     readings: Arc<disk::Readings>,
 }
 
@@ -155,7 +157,8 @@ impl<'a> Run<'a> {
         let mut driver = self.driver(Arc::clone(&connect))?;
         self.watch(&mut driver)?;
         let mut load = self.load()?;
-        let ended = self.drive(&mut driver, &mut *load, world).await?;
+        let services = ours.as_ref().map(|ours| &ours.services);
+        let ended = self.drive(&mut driver, &mut *load, world, services).await?;
 
         // 5. Everything is healed by now; nodes that ended by themselves get another chance.
         self.manifest.moments.healed = Some(self.clock.now());
@@ -183,6 +186,7 @@ impl<'a> Run<'a> {
         self.manifest.settings.insert("final reads unanswered".to_owned(), left.to_string());
         self.manifest.moments.first_ack = driver.first_ack();
         connect.close().await;
+        services.map_or(Ok(()), |all| services::check(all, &self.dir))?;
 
         // 7. and 8. What is ours ends here, and nothing of it may be left.
         match ours {
@@ -248,7 +252,10 @@ impl<'a> Run<'a> {
         // 2. The network, and the mechanism that will cut it.
         self.progress.step("building the network");
         let tcp: Tcp = self.spec.tcp;
-        let mut network = Network::build(sandbox, &self.nodes, tcp).map_err(Failure::harness)?;
+        let beside = self.system.service_names();
+        let mut network = Network::build_with_services(sandbox, &self.nodes, &beside, tcp)
+            .map_err(Failure::harness)?;
+        self.system.place_services(network.services.iter().map(|place| place.ip));
         let asks = self.plan.iter().any(|planned| planned.fault.receivers().is_some());
         match self.system.peer_port {
             Some(port) if asks || network.needs_proxies() => {
@@ -269,11 +276,12 @@ impl<'a> Run<'a> {
         }
         let links = self.links(&network)?;
 
-        // 3. The nodes, until each is ready.
-        self.progress.step("starting the nodes");
+        // 3. What runs beside the nodes, and then the nodes, until each is ready.
         let data = self.data(sandbox)?;
         self.manifest.settings.insert("data".to_owned(), data.name().to_owned());
         let (sites, setup) = self.places(&network, &data);
+        let services = self.start_services(&network, (&sites, &setup), &data).await?;
+        self.progress.step("starting the nodes");
         let dirs = sites.iter().map(|site| (site.name.clone(), site.data.clone())).collect();
         let layout = disk::layout(self.system.reader);
         let readings = Arc::new(disk::Readings::new(layout, dirs, self.clock));
@@ -291,16 +299,36 @@ impl<'a> Run<'a> {
             .map_err(Failure::harness)?;
         connect.prepare().await.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?;
         let means = Means { links: links.plane, data: Box::new(data), launch: Box::new(Direct) };
-        let cluster = Sandboxed::boot(network, plans, &self.dir, means)
-            .await
-            .map_err(|error| self.no_cluster(error))?;
+        let cluster =
+            Sandboxed::boot(network, plans, &self.dir, means).await.map_err(
+                |error| match services.death() {
+                    // The first cause.
+                    Some(death) => services::lost(&death, &self.dir),
+                    None => self.no_cluster(error),
+                },
+            )?;
         let leader = self.system.leader_probe(addresses);
         let read = disk::ReadWhileStill {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
             readings: Arc::clone(&readings),
         };
-        let ours = Some(Ours { sandboxed: cluster, readings });
+        let ours = Some(Ours { sandboxed: cluster, services, readings });
         Ok(Stage { cluster: Arc::new(read), connect, leader, ours })
+    }
+
+    /// Starts what the page wants beside the nodes.
+    async fn start_services(
+        &mut self,
+        network: &Network,
+        (sites, setup): (&[Site], &Setup),
+        data: &PlainDirs,
+    ) -> Result<Services, Failure> {
+        if !self.system.services.is_empty() {
+            self.progress.step("starting the services");
+            let told = services::told(&self.system);
+            self.manifest.settings.insert("services".to_owned(), told);
+        }
+        services::start(&self.system, network, (sites, setup), data, &self.dir).await
     }
 
     /// Stops what we started.
@@ -310,8 +338,10 @@ impl<'a> Run<'a> {
         self.progress.step("stopping the nodes");
         let stopped_nodes = cluster.stop_all(STOP).await;
         self.manifest.moments.stopped = Some(self.clock.now());
-        if !stopped_nodes.failed.is_empty() {
-            let why = stopped_nodes.failed.join("; ");
+        let stopped_services = ours.services.stop(STOP).await;
+        let failed = [stopped_nodes.failed, stopped_services.failed].concat();
+        if !failed.is_empty() {
+            let why = failed.join("; ");
             return Err(Failure::harness(anyhow::anyhow!("the run did not end clean: {why}")));
         }
         let leftovers = cluster.leftovers();
@@ -401,6 +431,7 @@ impl<'a> Run<'a> {
         driver: &mut Driver,
         load: &mut dyn Load,
         world: World,
+        services: Option<&Services>,
     ) -> Result<Ended, Failure> {
         let limit = self.spec.args.time_limit;
         let journal = Journal::create(&self.dir)
@@ -426,11 +457,17 @@ impl<'a> Run<'a> {
             tokio::pin!(drive);
             let follow = progress::follow(&mut self.progress, until, counts, in_force);
             tokio::pin!(follow);
-            let mut pressed = false;
+            let lost = services::first_death(services);
+            tokio::pin!(lost);
+            let (mut pressed, mut is_lost) = (false, false);
             loop {
                 tokio::select! {
                     ended = &mut drive => break ended,
                     () = &mut follow => {}
+                    _ = &mut lost, if !is_lost => {
+                        is_lost = true;
+                        let _ = stop.send(true);
+                    }
                     () = end.asked(), if !pressed => {
                         pressed = true;
                         // The receivers live as long as the run.
@@ -450,6 +487,7 @@ impl<'a> Run<'a> {
         let report = nemesis.await.context("the nemesis panicked").map_err(Failure::harness)?;
         let ended = ended?;
         report.map_err(Failure::harness)?;
+        services.map_or(Ok(()), |all| services::check(all, &self.dir))?;
         if ended == Ended::Stopped {
             self.progress.note("squall: stopped; judging what there is");
         }

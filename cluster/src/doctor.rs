@@ -271,7 +271,7 @@ fn loopback() -> Capability {
 fn proxies_cut() -> Result<String, String> {
     let said = |error: ClusterError| in_one_line(&error);
     sees_owners()?;
-    let mut network = crate::loopback::build(&["n1", "n2", "n3"].map(NodeName::from))
+    let mut network = crate::loopback::build(&["n1", "n2", "n3"].map(NodeName::from), &[])
         .map_err(|error| error.to_string())?;
     network.insert_proxies(PEER_PORT, 0).map_err(said)?;
     let mut plane = choose(Firewall::Auto, &network).map_err(said)?.plane;

@@ -23,22 +23,26 @@ pub(crate) struct Claim {
     _socket: UdpSocket,
 }
 
-/// Takes a range of addresses that no other run has, and gives each node one.
-pub(crate) fn build(nodes: &[NodeName]) -> io::Result<Network> {
+/// Takes a range of addresses that no other run has, and gives each node and service one.
+pub(crate) fn build(nodes: &[NodeName], services: &[NodeName]) -> io::Result<Network> {
     let (claim, [x, y]) = claim()?;
     let at = |last: usize| {
         let last = u8::try_from(last).expect("a network holds at most 32 nodes");
         Ipv4Addr::new(127, x, y, last)
     };
-    let place = |(n, node): (usize, &NodeName)| Place {
-        node: node.clone(),
-        ip: at(n + 1),
-        peer_ip: at(n + 1),
-        front: at(n + 101),
-        home: Arc::new(Home::marked(format!("{}/{x}.{y}/{node}", std::process::id()))),
+    let place = |name: &NodeName, ip: Ipv4Addr, front: Ipv4Addr| Place {
+        node: name.clone(),
+        ip,
+        peer_ip: ip,
+        front,
+        home: Arc::new(Home::marked(format!("{}/{x}.{y}/{name}", std::process::id()))),
     };
+    let nodes = nodes.iter().enumerate();
+    let services = services.iter().enumerate();
     Ok(Network {
-        places: nodes.iter().enumerate().map(place).collect(),
+        places: nodes.map(|(n, node)| place(node, at(n + 1), at(n + 101))).collect(),
+        // A service has no proxy.
+        services: services.map(|(n, name)| place(name, at(n + 201), at(n + 201))).collect(),
         // The host's TCP is left alone; with proxies, it never sees a loss.
         tcp: TcpProfile::default(),
         took: Duration::ZERO,

@@ -18,7 +18,7 @@ use crate::links::LinkPlane;
 use crate::node::NodePlan;
 use crate::output::Output;
 use crate::supervise::{Death, Deaths, Supervised};
-use crate::topology::{Ground, Network};
+use crate::topology::{Ground, Network, Place};
 use crate::traffic::Traffic;
 use crate::{Applied, Cluster, ClusterError, Cut, NodeState, Observation};
 
@@ -102,17 +102,10 @@ impl Sandboxed {
         let mut nodes = Vec::new();
         for plan in plans {
             data.prepare(&plan.name).map_err(io_error("make the data directory of", &plan.name))?;
-            nodes.push(Arc::new(supervised(plan, &network, run, &deaths)?));
+            let place = network.place(&plan.name);
+            nodes.push(Arc::new(supervised(plan, place, run, &deaths)?));
         }
-        let hub = match &network.ground {
-            Ground::Bridge { hub, .. } => Some(Arc::clone(hub)),
-            Ground::Loopback { .. } => None,
-        };
-        let launcher = Launcher::start(hub).map_err(|source| ClusterError::Io {
-            what: "start",
-            whom: "the thread that starts nodes".into(),
-            source,
-        })?;
+        let launcher = launcher(&network)?;
         let outputs: Vec<Output> = nodes.iter().map(|node| node.output().clone()).collect();
         Ok(Sandboxed {
             names: nodes.iter().map(|node| node.plan.name.clone()).collect(),
@@ -188,7 +181,8 @@ impl Sandboxed {
         match &self.network.ground {
             Ground::Bridge { .. } => Leftovers::in_sandbox(),
             Ground::Loopback { .. } => {
-                let homes = self.network.places.iter().map(|place| &place.home);
+                let places = self.network.places.iter().chain(&self.network.services);
+                let homes = places.map(|place| &place.home);
                 Leftovers::of(homes.flat_map(|home| home.processes()))
             }
         }
@@ -315,14 +309,28 @@ fn no_proxies() -> ClusterError {
     ClusterError::Other("bytes between nodes pass no proxies that could delay or hold them".into())
 }
 
-fn supervised(
+/// Returns the thread that starts processes in this network.
+pub(crate) fn launcher(network: &Network) -> Result<Launcher, ClusterError> {
+    let hub = match &network.ground {
+        Ground::Bridge { hub, .. } => Some(Arc::clone(hub)),
+        Ground::Loopback { .. } => None,
+    };
+    Launcher::start(hub).map_err(|source| ClusterError::Io {
+        what: "start",
+        whom: "the thread that starts nodes".into(),
+        source,
+    })
+}
+
+/// Returns what starts and watches a process at its place, with its output in the run's directory.
+pub(crate) fn supervised(
     plan: NodePlan,
-    network: &Network,
+    place: Option<&Place>,
     run: &RunDir,
     deaths: &Arc<Deaths>,
 ) -> Result<Supervised, ClusterError> {
     let name = plan.name.clone();
-    let place = network.place(&name).ok_or_else(|| {
+    let place = place.ok_or_else(|| {
         ClusterError::Other(format!("{name} is planned, but has no place in the network"))
     })?;
     if place.ip != plan.ip {
@@ -336,7 +344,8 @@ fn supervised(
     Ok(Supervised::new(plan, place.clone(), output, Arc::clone(deaths)))
 }
 
-async fn bound_outputs(outputs: Vec<Output>) {
+/// Keeps what processes write within bounds.
+pub(crate) async fn bound_outputs(outputs: Vec<Output>) {
     let mut ticks = tokio::time::interval(BOUND_OUTPUT_EVERY);
     loop {
         ticks.tick().await;
@@ -348,7 +357,10 @@ async fn bound_outputs(outputs: Vec<Output>) {
     }
 }
 
-fn io_error(what: &'static str, node: &NodeName) -> impl FnOnce(io::Error) -> ClusterError {
+pub(crate) fn io_error(
+    what: &'static str,
+    node: &NodeName,
+) -> impl FnOnce(io::Error) -> ClusterError {
     let whom = node.to_string();
     move |source| ClusterError::Io { what, whom, source }
 }

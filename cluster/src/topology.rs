@@ -8,13 +8,15 @@
 //! ```
 //! Traffic between nodes crosses the bridge (and the hub's forward hook, where links are cut); traffic between harness
 //! and nodes does not. Every run has the same addresses: namespaces keep parallel runs apart. Where proxies are asked
-//! for, the one of n1 listens in the hub, at 10.77.0.101.
+//! for, the one of n1 listens in the hub, at 10.77.0.101. Services, which help the nodes and are hurt by nothing, have a
+//! namespace each as well, from 10.77.0.201 on.
 //!
 //! Without namespaces, the network is the host's loopback (`loopback`), with addresses of the run's own:
 //!
 //! ```text
 //!   127.x.y.1    n1            127.x.y.101   the proxy in front of n1
 //!   127.x.y.2    n2            127.x.y.102   the proxy in front of n2
+//!   127.x.y.201  the first service
 //! ```
 
 use std::collections::BTreeMap;
@@ -43,6 +45,9 @@ pub const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 
 /// How many nodes fit: more than any Raft group, and every pair of them cut fits one pipe to iptables.
 const MOST_NODES: usize = 32;
+
+/// How many services fit.
+const MOST_SERVICES: usize = 16;
 
 // Message types, attributes and flags of rtnetlink: linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h.
 const NEWLINK: u16 = 16;
@@ -113,6 +118,8 @@ pub struct Place {
 pub struct Network {
     /// The nodes' places, in the order given.
     pub places: Vec<Place>,
+    /// The services' places, in the order given. No link of theirs is ever cut.
+    pub services: Vec<Place>,
     /// What TCP does in it.
     pub tcp: TcpProfile,
     /// How long it took to build.
@@ -149,12 +156,26 @@ impl Network {
     /// Builds the network in the namespace of the calling thread, which becomes the hub. The sandbox is the proof that
     /// this is not the host's.
     pub fn build(inside: &Sandbox, nodes: &[NodeName], tcp: Tcp) -> Result<Network, ClusterError> {
+        Network::build_with_services(inside, nodes, &[], tcp)
+    }
+
+    /// The same, with places for services beside the nodes.
+    pub fn build_with_services(
+        inside: &Sandbox,
+        nodes: &[NodeName],
+        services: &[NodeName],
+        tcp: Tcp,
+    ) -> Result<Network, ClusterError> {
         let started = Instant::now();
-        if nodes.len() > MOST_NODES {
-            return Err(ClusterError::Other(format!(
-                "a network holds at most {MOST_NODES} nodes, not {}",
-                nodes.len()
-            )));
+        for (what, named, most) in
+            [("nodes", nodes, MOST_NODES), ("services", services, MOST_SERVICES)]
+        {
+            if named.len() > most {
+                let found = named.len();
+                return Err(ClusterError::Other(format!(
+                    "a network holds at most {most} {what}, not {found}"
+                )));
+            }
         }
         let failed = |source| ClusterError::Io {
             what: "build",
@@ -164,10 +185,10 @@ impl Network {
         let built = match inside.tier {
             // On a thread of its own, because it wanders through the namespaces.
             Tier::UserNamespace | Tier::Root => {
-                thread::scope(|scope| scope.spawn(|| build(nodes, tcp)).join())
+                thread::scope(|scope| scope.spawn(|| build(nodes, services, tcp)).join())
                     .expect("building returns its errors")
             }
-            Tier::Loopback => loopback::build(nodes),
+            Tier::Loopback => loopback::build(nodes, services),
         };
         let mut network = built.map_err(failed)?;
         network.took = started.elapsed();
@@ -226,7 +247,7 @@ impl Drop for Network {
             return;
         }
         let mut batch = Batch::default();
-        for n in 0..self.places.len() {
+        for n in 0..self.places.len() + self.services.len() {
             batch.message(DELLINK, 0, &link(port(n), 0));
         }
         batch.message(DELLINK, 0, &link(BRIDGE, 0));
@@ -234,22 +255,24 @@ impl Drop for Network {
     }
 }
 
-fn build(nodes: &[NodeName], tcp: Tcp) -> io::Result<Network> {
+fn build(nodes: &[NodeName], services: &[NodeName], tcp: Tcp) -> io::Result<Network> {
     let hub = Arc::new(Netns::current()?);
     let profile = tcp::apply(tcp);
     let mut in_hub = Socket::route()?;
     let mut places = Vec::new();
     let mut sockets = Vec::new();
     let mut homes = Vec::new();
-    for (n, node) in nodes.iter().enumerate() {
+    let nodes_at = nodes.iter().enumerate().map(|(n, node)| (node, address(n), front(n)));
+    // A service has no proxy.
+    let services_at = services.iter().enumerate().map(|(n, name)| (name, service(n), service(n)));
+    for (name, ip, front) in nodes_at.chain(services_at) {
         unshare(CloneFlags::CLONE_NEWNET)?;
         tcp::apply(tcp);
         sockets.push(Socket::route()?);
         let netns = Arc::new(Netns::current()?);
-        let (ip, front) = (address(n), front(n));
         homes.push(Arc::clone(&netns));
         let home = Arc::new(Home::Netns(netns));
-        places.push(Place { node: node.clone(), ip, peer_ip: ip, front, home });
+        places.push(Place { node: name.clone(), ip, peer_ip: ip, front, home });
     }
     in_hub.send(bridge_and_cables(&homes))?;
     for (place, socket) in places.iter().zip(&mut sockets) {
@@ -257,10 +280,17 @@ fn build(nodes: &[NodeName], tcp: Tcp) -> io::Result<Network> {
     }
     // Last, so that the cables have a carrier when the bridge takes them up and they forward at once.
     in_hub.send(ports_up(places.len()))?;
-    let ears = Ears::open(&places, &homes)?;
+    let services = places.split_off(nodes.len());
+    let ears = Ears::open(&places, &homes[..nodes.len()])?;
     hub.enter()?;
     let ground = Ground::Bridge { hub, ears };
-    Ok(Network { places, tcp: profile, took: Duration::ZERO, ground, proxies: None })
+    Ok(Network { places, services, tcp: profile, took: Duration::ZERO, ground, proxies: None })
+}
+
+/// Returns the address of the n-th service, counted from 0.
+fn service(n: usize) -> Ipv4Addr {
+    let [a, b, c, last] = address(n).octets();
+    Ipv4Addr::new(a, b, c, 200 + last)
 }
 
 /// Returns where the proxy of the n-th node listens in the hub, counted from 0.
@@ -327,18 +357,18 @@ fn node_side(ip: Ipv4Addr) -> Batch {
 }
 
 /// A cable cannot be made and taken up by one message: the kernel says ENOTCONN.
-fn ports_up(nodes: usize) -> Batch {
+fn ports_up(cables: usize) -> Batch {
     let mut batch = Batch::default();
     // An empty batch would wait for an answer to nothing.
     batch.message(NEWLINK, 0, &link(BRIDGE, UP));
-    for n in 0..nodes {
+    for n in 0..cables {
         batch.message(NEWLINK, 0, &link(port(n), UP));
     }
     batch
 }
 
 fn port(n: usize) -> i32 {
-    FIRST_PORT + i32::try_from(n).expect("a network holds at most 32 nodes")
+    FIRST_PORT + i32::try_from(n).expect("a network holds at most 48 nodes and services")
 }
 
 fn add_address(batch: &mut Batch, interface: i32, ip: Ipv4Addr) {

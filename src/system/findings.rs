@@ -70,6 +70,13 @@ pub(super) fn boot(manifest: &Manifest) -> Finding {
     }
 }
 
+/// What runs beside the nodes, where the page names something. A run that loses it has no findings.
+pub(super) fn services(system: &SystemSpec) -> Option<Finding> {
+    let names: Vec<&str> = system.services.iter().map(|service| service.name.as_str()).collect();
+    let seen = format!("ready before the nodes, and there until after them: {}", names.join(", "));
+    (!names.is_empty()).then(|| Finding::new("services", Standing::Works, seen))
+}
+
 /// Each kind of operation that was tried.
 pub(super) fn operations(history: &History) -> Vec<Finding> {
     let mut kinds: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();

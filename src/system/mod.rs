@@ -119,6 +119,7 @@ fn findings(
     let history = read.map_err(Failure::harness)?.history;
     let timeline = check::timeline(run, &mut Vec::new())?;
     let mut findings = vec![findings::boot(&manifest)];
+    findings.extend(findings::services(system));
     findings.extend(findings::operations(&history));
     findings.extend(findings::not_claimed(system));
     findings.extend(findings::faults(&manifest, &timeline, &history));

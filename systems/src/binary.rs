@@ -6,15 +6,23 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::service::ServiceSection;
 use crate::spec::SystemSpec;
 use crate::template::{Scope, Template};
 
 /// Says that the binary of a system is not there, and how to get it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the binary of {system} is missing: {}{}", path.display(), hint(fetch.as_deref()))]
+#[error(
+    "{}the binary of {system} is missing: {}{}",
+    at.as_deref().map(|at| format!("{at}: ")).unwrap_or_default(),
+    path.display(),
+    hint(fetch.as_deref())
+)]
 pub struct MissingBinary {
-    /// The system.
+    /// The system, or its service.
     pub system: String,
+    /// Where in the page it is named, if that is known.
+    pub at: Option<String>,
     /// Where it should be.
     pub path: PathBuf,
     /// The command that gets it, where there is one.
@@ -38,9 +46,33 @@ impl SystemSpec {
 
     /// Checks that the binary which its page starts lies beside it, where the page says `{bin}`.
     pub fn check_binary(&self) -> Result<(), MissingBinary> {
-        match (self.bin(), self.node.cmd.first()) {
-            (Some(bin), Some(program)) => self.check_program(&bin, program),
-            (None, _) | (_, None) => Ok(()),
+        let Some(bin) = self.bin() else { return Ok(()) };
+        self.node.cmd.first().map_or(Ok(()), |program| self.check_program(&bin, program))?;
+        self.services.iter().try_for_each(|service| self.check_service_binary(&bin, service))
+    }
+
+    /// The program of a service is looked for wherever it should be: nobody has tried it before.
+    fn check_service_binary(
+        &self,
+        bin: &Path,
+        service: &ServiceSection,
+    ) -> Result<(), MissingBinary> {
+        let values = [("bin", Some(bin.to_owned())), ("home", self.dir())];
+        let values = values
+            .into_iter()
+            .filter_map(|(name, path)| Some((name.to_owned(), path?.display().to_string())));
+        let scope = Scope { values: values.collect(), ..Scope::default() };
+        let program = service.cmd.first().and_then(|program| program.expand(&scope).ok().flatten());
+        match program {
+            Some(program) if !binary_path(&program).is_some_and(|path| path.is_file()) => {
+                Err(MissingBinary {
+                    system: format!("service {}", service.name),
+                    at: Some(service.cmd_at.clone()),
+                    path: program.into(),
+                    fetch: None,
+                })
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -54,7 +86,7 @@ impl SystemSpec {
         }
         let fetch = self.home.as_deref().map(|home| home.join("fetch")).filter(|it| it.is_file());
         let fetch = fetch.map(|script| format!("{} {}", command(&script), self.name));
-        Err(MissingBinary { system: self.name.clone(), path: path.into(), fetch })
+        Err(MissingBinary { system: self.name.clone(), at: None, path: path.into(), fetch })
     }
 }
 
@@ -148,6 +180,30 @@ mod tests {
         assert_eq!(beside("etcd").1.check_binary(), Ok(()));
         assert_eq!(SystemSpec::reference().check_binary(), Ok(()));
         assert_eq!(SystemSpec::reference().bin(), None);
+    }
+
+    #[test]
+    fn a_service_whose_program_is_missing_is_named_with_its_place() {
+        let program = |program: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let page = dir.path().join("mine.toml");
+            let service = format!(
+                "[[service]]\nname = \"front\"\ncmd = [\"{program}\"]\nready = {{ tcp = 1 }}\n"
+            );
+            let text = include_str!("../tests/etcd.toml").replace("{bin}/etcd", "etcd");
+            std::fs::write(&page, text.replace("[node]", &format!("{service}[node]"))).unwrap();
+            let spec = SystemSpec::read(&page).unwrap();
+            let checked = spec.check_binary().map_err(|error| error.to_string());
+            checked.map_err(|text| text.replace(&dir.path().display().to_string(), "DIR"))
+        };
+        let missing = |path: &str| {
+            Err(format!("DIR/mine.toml:7:7: the binary of service front is missing: {path}"))
+        };
+        assert_eq!(program("{bin}/front"), missing("DIR/bin/etcd-3.5.1/front"));
+        assert_eq!(program("{home}/front"), missing("DIR/front"));
+        assert_eq!(program("no-such-program-anywhere"), missing("no-such-program-anywhere"));
+        assert_eq!(program("sh"), Ok(()));
+        assert_eq!(program("{squall}"), Ok(()));
     }
 
     #[test]

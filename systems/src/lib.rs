@@ -16,6 +16,8 @@ mod plan;
 pub mod reference;
 pub mod resp;
 pub mod rest;
+mod service;
+mod service_file;
 mod spec;
 mod spec_error;
 mod spec_file;
@@ -27,6 +29,7 @@ pub use attach::{AttachSection, FreshKeys};
 pub use binary::{MissingBinary, binary_hash, binary_path};
 pub use nodes::Addresses;
 pub use plan::{PlanError, Setup, Site, client_addresses, plan};
+pub use service::{ServiceSection, plan_services};
 pub use spec::{
     AdminCall, CLIENT_NAMES, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim,
     MemberSection, NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec,

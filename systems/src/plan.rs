@@ -121,10 +121,19 @@ fn node_plan(
 
 /// Returns what the placeholders stand for at each node.
 fn scopes(spec: &SystemSpec, sites: &[Site], setup: &Setup) -> Vec<Scope> {
-    let places = sites.iter().enumerate();
-    let nodes: Vec<_> = places.map(|(n, site)| node_values(spec, n + 1, site, setup)).collect();
+    let nodes = nodes_values(spec, sites, setup);
     let scope = |values| Scope { values, nodes: nodes.clone(), joins: false };
     nodes.iter().cloned().map(scope).collect()
+}
+
+/// Returns the names of each node, for `{nodes:…}`.
+pub(crate) fn nodes_values(
+    spec: &SystemSpec,
+    sites: &[Site],
+    setup: &Setup,
+) -> Vec<BTreeMap<String, String>> {
+    let places = sites.iter().enumerate();
+    places.map(|(n, site)| node_values(spec, n + 1, site, setup)).collect()
 }
 
 fn node_values(
@@ -153,20 +162,20 @@ fn node_values(
         ("boot", Some(BOOT.to_owned())),
     ];
     let set = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    set.collect()
+    set.chain(spec.service_values()).collect()
 }
 
 pub(crate) fn words(templates: &[Template], scope: &Scope) -> Result<Vec<String>, PlanError> {
     templates.iter().filter_map(|template| filled(template, scope).transpose()).collect()
 }
 
-fn filled(template: &Template, scope: &Scope) -> Result<Option<String>, PlanError> {
+pub(crate) fn filled(template: &Template, scope: &Scope) -> Result<Option<String>, PlanError> {
     template
         .expand(scope)
         .map_err(|source| PlanError::Template { template: template.source().to_owned(), source })
 }
 
-fn ready(ready: &Ready, ip: Ipv4Addr, scope: &Scope) -> Result<ClusterReady, PlanError> {
+pub(crate) fn ready(ready: &Ready, ip: Ipv4Addr, scope: &Scope) -> Result<ClusterReady, PlanError> {
     let check = match &ready.check {
         ReadyCheck::Tcp(port) => ClusterCheck::Tcp((ip, *port).into()),
         ReadyCheck::Log(text) => ClusterCheck::Log(text.clone()),

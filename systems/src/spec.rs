@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::attach::AttachSection;
 use crate::resp::RespCommands;
 use crate::rest::HttpCalls;
+use crate::service::ServiceSection;
 use crate::spec_error::SpecError;
 use crate::spec_file;
 use crate::template::Template;
@@ -30,6 +31,8 @@ pub struct SystemSpec {
     pub nodes: usize,
     /// How one node is started.
     pub node: NodeSection,
+    /// What runs beside the nodes, in the order in which it is started.
+    pub services: Vec<ServiceSection>,
     /// The port at which nodes listen to each other; `{peer}` is the address with it.
     pub peer_port: Option<u16>,
     /// How clients talk to it.

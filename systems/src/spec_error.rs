@@ -40,14 +40,20 @@ pub(crate) struct Locator<'a> {
 impl Locator<'_> {
     /// Returns the error at a place.
     pub(crate) fn at(&self, span: Range<usize>, why: String) -> SpecError {
+        let (line, column) = self.line_and_column(&span);
+        SpecError::Wrong { file: self.file.to_owned(), line, column, why }
+    }
+
+    /// Returns a place as people read it: file, line, column.
+    pub(crate) fn place(&self, span: Range<usize>) -> String {
+        let (line, column) = self.line_and_column(&span);
+        format!("{}:{line}:{column}", self.file)
+    }
+
+    fn line_and_column(&self, span: &Range<usize>) -> (usize, usize) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        SpecError::Wrong {
-            file: self.file.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            why,
-        }
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
     /// Returns the parser's error, with the nearest known word where a word is unknown.

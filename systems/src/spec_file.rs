@@ -10,6 +10,8 @@ use toml::Spanned;
 use crate::attach::AttachSection;
 use crate::client_file::{RawClient, RawHttp, RawPlain, RawResp};
 use crate::rest::OP_NAMES;
+use crate::service::PREFIX;
+use crate::service_file::{self, RawService};
 use crate::spec::{
     ATTACHED_NAMES, AdminCall, CLIENT_NAMES, DiskReader, Durability, LeaderClaim, MemberSection,
     NODE_NAMES, NodeSection, Offer, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
@@ -41,7 +43,8 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<SystemSpec, SpecError> {
 fn read<C: RawClient>(locator: Locator<'_>) -> Result<SystemSpec, SpecError> {
     let raw: Raw<C> = toml::from_str(locator.text).map_err(|error| locator.of_toml(&error))?;
     let is_attached = raw.attach.is_some();
-    Validation { locator, peer_port: raw.net.peer_port, is_attached }.spec(raw)
+    let services = service_file::names(&raw.service);
+    Validation { locator, peer_port: raw.net.peer_port, is_attached, services }.spec(raw)
 }
 
 /// Reads the kind of client before the rest, since each has keys of its own.
@@ -81,6 +84,8 @@ struct Raw<C> {
     system: RawSystem,
     node: Option<RawNode>,
     attach: Option<Spanned<RawAttach>>,
+    #[serde(default)]
+    service: Vec<Spanned<RawService>>,
     #[serde(default)]
     net: RawNet,
     client: C,
@@ -127,7 +132,7 @@ struct RawAttach {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawReady {
+pub(crate) struct RawReady {
     http: Option<Spanned<String>>,
     log: Option<String>,
     tcp: Option<u16>,
@@ -220,7 +225,9 @@ pub(crate) struct Validation<'a> {
     pub(crate) locator: Locator<'a>,
     peer_port: Option<u16>,
     /// The nodes are somebody else's, and have other names.
-    is_attached: bool,
+    pub(crate) is_attached: bool,
+    /// The names of the services, in the order of the page.
+    pub(crate) services: Vec<String>,
 }
 
 /// Which names a template may use.
@@ -234,11 +241,15 @@ pub(crate) enum Names {
     Link,
     /// No node: where the page lies.
     Page,
+    /// The service of this number, counted from 0.
+    Service(usize),
 }
 
 impl Validation<'_> {
     fn spec<C: RawClient>(&self, raw: Raw<C>) -> Result<SystemSpec, SpecError> {
         let claims = raw.claims;
+        // First: other sections name them.
+        let services = self.services(raw.service)?;
         let client = raw.client.section(self)?;
         let [has_write, has_cas, has_append] = client.kind.offers();
         let attach = raw.attach.map(|attach| self.attach(attach)).transpose()?;
@@ -250,6 +261,7 @@ impl Validation<'_> {
             name: self.name(raw.system.name)?,
             home: None,
             nodes,
+            services,
             node: self.started(raw.node, attach.is_some())?,
             peer_port: raw.net.peer_port,
             client,
@@ -359,20 +371,18 @@ impl Validation<'_> {
         Ok(NodeSection {
             cmd: self.command(raw.cmd, Names::Node)?,
             env: env.collect::<Result<_, _>>()?,
-            ready: self.ready(raw.ready)?,
+            ready: self.ready(raw.ready, Names::Node)?,
         })
     }
 
-    fn ready(&self, raw: Spanned<RawReady>) -> Result<Ready, SpecError> {
+    pub(crate) fn ready(&self, raw: Spanned<RawReady>, names: Names) -> Result<Ready, SpecError> {
         let span = raw.span();
         let RawReady { http, log, tcp, exec, within } = raw.into_inner();
         let check = match (http, log, tcp, exec) {
-            (Some(url), None, None, None) => ReadyCheck::Http(self.template(url, Names::Node)?),
+            (Some(url), None, None, None) => ReadyCheck::Http(self.template(url, names)?),
             (None, Some(pattern), None, None) => ReadyCheck::Log(pattern),
             (None, None, Some(port), None) => ReadyCheck::Tcp(port),
-            (None, None, None, Some(command)) => {
-                ReadyCheck::Exec(self.command(command, Names::Node)?)
-            }
+            (None, None, None, Some(command)) => ReadyCheck::Exec(self.command(command, names)?),
             _ => {
                 let why = "expected exactly one of http, log, tcp and exec in ready".to_owned();
                 return Err(self.locator.at(span, why));
@@ -424,14 +434,33 @@ impl Validation<'_> {
             .get_ref()
             .parse()
             .map_err(|error: TemplateError| self.locator.at(span.clone(), error.to_string()))?;
-        match template.names().into_iter().find_map(|name| self.check_name(name, names).err()) {
-            Some(why) => Err(self.locator.at(span, why)),
-            None => Ok(template),
+        match self.check_names(&template, names) {
+            Err(why) => Err(self.locator.at(span, why)),
+            Ok(()) => Ok(template),
         }
     }
 
-    fn check_name(&self, name: &str, names: Names) -> Result<(), String> {
+    fn check_names(&self, template: &Template, names: Names) -> Result<(), String> {
+        let Names::Service(n) = names else {
+            return template.names().into_iter().try_for_each(|name| self.check_name(name, names));
+        };
+        let own = template.own_names().into_iter();
+        own.map(|name| self.check_name_in_service(n, name, false))
+            .chain(
+                template
+                    .names_of_each_node()
+                    .into_iter()
+                    .map(|name| self.check_name_in_service(n, name, true)),
+            )
+            .collect()
+    }
+
+    pub(crate) fn check_name(&self, name: &str, names: Names) -> Result<(), String> {
         let of_node = match (names, name.split_once('.')) {
+            (Names::Node | Names::Client | Names::Admin, Some(_)) if name.starts_with(PREFIX) => {
+                return self.check_service(name, self.services.len());
+            }
+            (Names::Service(n), _) => return self.check_name_in_service(n, name, false),
             (Names::Admin, Some((node, rest))) if ADMIN_NODES.contains(&node) => rest,
             (Names::Admin, Some((node, _))) => {
                 return Err(format!(

@@ -92,7 +92,8 @@ impl SystemSpec {
         let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
         let values = [("bin", path(self.bin())), ("home", path(self.dir()))];
         let values = values.into_iter().filter_map(|(name, it)| Some((name.to_owned(), it?)));
-        let scope = Scope { values: values.collect(), ..Scope::default() };
+        let values = values.chain(self.service_values()).collect();
+        let scope = Scope { values, ..Scope::default() };
         let claims = &self.claims;
         let claimed = [
             ("read", true),

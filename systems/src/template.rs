@@ -112,12 +112,30 @@ impl Template {
 
     /// Returns every name in it, those inside `{nodes:…}` too.
     pub fn names(&self) -> Vec<&str> {
+        let mut names = self.own_names();
+        names.extend(self.names_of_each_node());
+        names
+    }
+
+    /// Returns the names outside `{nodes:…}`.
+    pub fn own_names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Name { name, .. } => names.push(name.as_str()),
+                Part::EachNode { .. } | Part::Text(_) | Part::Either { .. } => {}
+            }
+        }
+        names
+    }
+
+    /// Returns the names inside `{nodes:…}`, which are those of each node.
+    pub fn names_of_each_node(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for part in &self.parts {
+            match part {
                 Part::EachNode { template, .. } => names.extend(template.names()),
-                Part::Text(_) | Part::Either { .. } => {}
+                Part::Name { .. } | Part::Text(_) | Part::Either { .. } => {}
             }
         }
         names
@@ -294,6 +312,8 @@ mod tests {
     #[test]
     fn names_are_listed_from_the_inside_too() {
         let template: Template = "{id} {nodes:,:{peer}} {bug?} {a|b}".parse().unwrap();
-        assert_eq!(template.names(), ["id", "peer", "bug"]);
+        assert_eq!(template.names(), ["id", "bug", "peer"]);
+        assert_eq!(template.own_names(), ["id", "bug"]);
+        assert_eq!(template.names_of_each_node(), ["peer"]);
     }
 }

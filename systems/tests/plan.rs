@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use squall_cluster::{NodePlan, ReadyCheck};
-use squall_systems::{Setup, Site, SystemSpec, client_addresses, plan};
+use squall_systems::{Setup, Site, SystemSpec, client_addresses, plan, plan_services};
 
 fn sites(nodes: u8) -> Vec<Site> {
     let site = |n: u8| Site {
@@ -128,4 +128,51 @@ fn what_cannot_be_filled_in_is_named() {
         error.to_string(),
         "expected an address such as 10.77.0.1:8000, found \"10.77.0.1\""
     );
+}
+
+#[test]
+fn services_and_nodes_know_each_others_addresses() {
+    let page = r#"squall = 1
+[system]
+name = "mine"
+[[service]]
+name = "clock"
+cmd = ["clock", "{ip}", "{data}"]
+ready = { tcp = 70 }
+[[service]]
+name = "front"
+cmd = ["front", "--id={id}", "{service.clock.ip}", "{nodes:,:{id}={peer}}"]
+env = { CLOCK = "{service.clock.ip}:70" }
+ready = { http = "http://{ip}:90/up" }
+[node]
+cmd = ["mine", "{service.front.ip}:90", "{peer}"]
+ready = { tcp = 80 }
+[net]
+peer_port = 60
+[client]
+kind = "etcd"
+addr = "{service.front.ip}:80"
+"#;
+    let mut spec = SystemSpec::parse("page.toml", page).expect("the page is right");
+    spec.place_services([[10, 77, 0, 201].into(), [10, 77, 0, 202].into()]);
+    let mut sites = sites(2);
+    for site in &mut sites {
+        let [a, b, c, d] = site.ip.octets();
+        site.peer_ip = [a, b, c, 100 + d].into();
+    }
+    let services = plan_services(&spec, &sites, &setup(), |name| format!("/data/{name}").into());
+    let [clock, front] = &services.expect("services can be planned")[..] else {
+        panic!("two services")
+    };
+    assert_eq!(clock.argv, ["clock", "10.77.0.201", "/data/clock"]);
+    // Past the proxies, which let nodes alone pass.
+    let nodes = "n1=10.77.0.1:60,n2=10.77.0.2:60";
+    assert_eq!(front.argv, ["front", "--id=front", "10.77.0.201", nodes]);
+    assert_eq!(front.env, [("CLOCK".to_owned(), "10.77.0.201:70".to_owned())]);
+    let addr = "10.77.0.202:90".parse().unwrap();
+    assert_eq!(front.ready.check, ReadyCheck::Http { addr, path: "/up".into() });
+    let nodes = plan(&spec, &sites, &setup()).expect("nodes can be planned");
+    assert_eq!(nodes[1].argv, ["mine", "10.77.0.202:90", "10.77.0.102:60"]);
+    let clients = client_addresses(&spec, &sites, &setup()).expect("clients too");
+    assert!(clients.values().all(|addr| addr.to_string() == "10.77.0.202:80"), "{clients:?}");
 }

@@ -273,3 +273,69 @@ fn mistakes_about_somebody_elses_cluster_are_answered_with_their_place() {
     let error = attach.plan(&nowhere).expect_err("there is no such host").to_string();
     assert!(error.contains("nowhere.invalid:1"), "{error}");
 }
+
+/// A page with two services, of which the second knows the first.
+const SERVED: &str = r#"squall = 1
+[system]
+name = "mine"
+[[service]]
+name = "clock"
+cmd = ["/bin/sh", "{data}"]
+ready = { tcp = 70 }
+[[service]]
+name = "front-2"
+cmd = ["/bin/sh", "{service.clock.ip}", "{nodes:,:{id}={peer}}"]
+env = { ME = "{id}@{ip}" }
+ready = { http = "http://{ip}:90/", within = "3s" }
+[node]
+cmd = ["mine", "{service.front-2.ip}:90"]
+ready = { tcp = 80 }
+[net]
+peer_port = 60
+[client]
+exec = ["client", "{service.clock.ip}"]
+addr = "{service.front-2.ip}:80"
+"#;
+
+#[test]
+fn services_are_read_in_the_order_in_which_they_are_started() {
+    let spec = parse(SERVED);
+    let names: Vec<&str> = spec.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["clock", "front-2"]);
+    assert_eq!(spec.services[1].ready.within, Duration::from_secs(3));
+    assert_eq!(spec.services[0].cmd_at, "system.toml:6:7");
+    assert!(spec.connect(Addresses::new()).is_ok(), "clients may know services");
+}
+
+#[test]
+fn mistakes_about_services_are_answered_with_their_place() {
+    let error = |from: &str, to: &str| {
+        assert!(SERVED.contains(from), "{from:?} is not in the page");
+        error_of(&SERVED.replacen(from, to, 1))
+    };
+    let attached = SERVED.replace(
+        "[node]\ncmd = [\"mine\", \"{service.front-2.ip}:90\"]\nready = { tcp = 80 }",
+        "[attach]\nnodes = [\"127.0.0.1:1\"]",
+    );
+    let answers = [
+        error("{service.front-2.ip}:90", "{service.frnt-2.ip}:90"),
+        error("client\", \"{service.clock.ip}", "client\", \"{service.clok.ip}"),
+        error("{service.front-2.ip}:80", "{service.front-2.port}:80"),
+        error("\"{data}\"", "\"{service.front-2.ip}\""),
+        error("\"{data}\"", "\"{service.clock.ip}\""),
+        error("\"{data}\"", "\"{n}\""),
+        error("\"{data}\"", "\"{dtaa}\""),
+        error("{id}={peer}", "{idd}={peer}"),
+        error("\"front-2\"", "\"clock\""),
+        error("\"front-2\"", "\"n2\""),
+        error("\"front-2\"", "\"Front\""),
+        error("name = \"clock\"\n", ""),
+        error("ready = { tcp = 70 }", "ready = { tcp = 70, log = \"x\" }"),
+        error("ready = { tcp = 70 }", "redy = { tcp = 70 }"),
+        error("cmd = [\"/bin/sh\", \"{data}\"]", "cmd = []"),
+        error_of(&attached),
+        error_of(&SMALL.replace("{ip}:80", "{service.x.ip}:80")),
+    ]
+    .join("\n");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
+}
