@@ -4,6 +4,7 @@
 //! `docs/trace.md` explains the format for the author of another Raft.
 
 mod flat;
+pub mod import;
 mod read;
 
 use std::fmt;

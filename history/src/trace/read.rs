@@ -62,6 +62,8 @@ pub enum Missing {
     Buffered,
     /// The events were read from the node's files, not written by it.
     Offline,
+    /// It was imported from a format that does not number its lines, so nobody knows whether all are there.
+    Foreign,
     /// The numbers of the events skip some, or go back.
     Gap {
         /// On this line.
@@ -88,6 +90,7 @@ impl fmt::Display for Missing {
         match self {
             Missing::Buffered => f.write_str("its header does not say \"write\":\"through\""),
             Missing::Offline => f.write_str("it was read from the node's files"),
+            Missing::Foreign => f.write_str("its format does not number its lines"),
             Missing::Gap { line, expected, found } => {
                 write!(f, "line {line} has seq {found} where {expected} was due")
             }
