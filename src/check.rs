@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal};
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context;
@@ -18,6 +19,7 @@ use crate::cli::{CheckArgs, JudgingArgs};
 use crate::disk;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::traces;
 
 /// The figure of a row whose core a second engine refuted too.
 pub(crate) const SECOND_OPINION: &str = "second opinions";
@@ -27,20 +29,39 @@ pub(crate) fn command(args: &CheckArgs) -> Result<ExitCode, Failure> {
     if args.die_with_parent {
         crate::parent::die_with_it()?;
     }
-    let path = &args.path;
-    if path.join("run.json").exists() {
-        return check_run(args);
+    if let [path] = &args.paths[..]
+        && path.join("run.json").exists()
+    {
+        return check_run(path, args);
     }
-    if path.is_dir() {
-        let error = anyhow::anyhow!("{} is not a run: it has no run.json", path.display());
-        return Err(Failure::bad_input(error)
-            .hint("give a run directory such as results/latest, or a history file with --model"));
+    if let Some(path) = args.paths.iter().find(|path| path.is_dir()) {
+        return Err(not_a_file(path, args.paths.len()));
     }
-    check_file(args)
+    if let Some(format) = traces::format(args)? {
+        return traces::check(args, format);
+    }
+    match &args.paths[..] {
+        [path] => check_file(path, args),
+        paths => {
+            let error = anyhow::anyhow!("{} files that are no traces of nodes", paths.len());
+            Err(Failure::bad_input(error).hint("check one history, or the traces of one cluster"))
+        }
+    }
 }
 
-fn check_run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let run = RunDir::open(&args.path).map_err(Failure::bad_input)?;
+fn not_a_file(path: &Path, of: usize) -> Failure {
+    if path.join("run.json").exists() {
+        let error = anyhow::anyhow!("{} is a run, and not the only of {of} paths", path.display());
+        return Failure::bad_input(error).hint("check one run at a time");
+    }
+    let error = anyhow::anyhow!("{} is not a run: it has no run.json", path.display());
+    Failure::bad_input(error).hint(
+        "give a run directory such as results/latest, a history file with --model, or traces of nodes",
+    )
+}
+
+fn check_run(path: &Path, args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let run = RunDir::open(path).map_err(Failure::bad_input)?;
     let verdict = judge_run(&run, &args.judging)?;
     let report = squall_report::write(&run, &verdict).map_err(Failure::harness)?;
     tell(&verdict, &args.judging);
@@ -188,10 +209,8 @@ fn raft_rows(run: &RunDir, manifest: &Manifest, history: &History) -> Result<Vec
     Ok(judge.finish(Some(history), manifest.monotonic_origin))
 }
 
-fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let path = &args.path;
-    let format = args.format.as_deref().map(str::parse::<Format>).transpose();
-    let format = format.map_err(Failure::bad_input)?;
+fn check_file(path: &Path, args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let format = args.format.as_deref().map(named).transpose()?;
     let read = formats::read_file(path, format).map_err(Failure::bad_input)?;
     let model = args.model.as_deref().ok_or_else(|| {
         let names: Vec<&str> = ModelKind::ALL.iter().map(|model| model.name()).collect();
@@ -212,6 +231,13 @@ fn check_file(args: &CheckArgs) -> Result<ExitCode, Failure> {
         eprintln!("{basis}");
     }
     Ok(ExitCode::from(verdict.verdict))
+}
+
+/// Returns the format of a history by its name; those of traces are told apart before.
+fn named(name: &str) -> Result<Format, Failure> {
+    let traces = trace::import::Format::ALL.map(trace::import::Format::name);
+    let names = Format::ALL.map(Format::name).into_iter().chain(traces);
+    name.parse().map_err(|_| Failure::unknown("format", name, names))
 }
 
 /// Returns the reading that a format's recorders mean, unless the user says otherwise.
@@ -246,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_red_was_refuted_by_a_second_engine() {
-        let stale = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        let stale = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("results/exhibits/read-local-leader/history.jsonl");
         let read = formats::read_file(&stale, Some(Format::Squall)).expect("a history");
         let reading = Format::Squall.default_reading();

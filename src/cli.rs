@@ -198,14 +198,15 @@ pub(crate) struct JudgingArgs {
 /// Flags of `squall check`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CheckArgs {
-    /// A run directory, or a history file
-    pub path: PathBuf,
+    /// A run directory; a history file; or the traces of one cluster's nodes, ours, etcd-raft's or CCF's
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
 
     /// The sequential specification, for a bare history file
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// The format of a bare history file [default: found by its content]
+    /// The format of bare files [default: found by their content]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
 

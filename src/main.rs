@@ -33,6 +33,7 @@ mod spec;
 mod stall;
 mod system;
 mod test;
+mod traces;
 mod visited;
 mod watch;
 mod zoo;
