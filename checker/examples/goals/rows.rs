@@ -262,9 +262,6 @@ fn others() -> Vec<Row> {
 /// Says why a model's row is missed, where it is.
 fn why(shape: &Shape) -> &'static str {
     match shape.model {
-        ModelKind::Set if shape.crashes > 0.0 => {
-            "what may have been put in or taken out is tried, each with and without"
-        }
         ModelKind::Set => "the lists that reads returned are as long as all else together",
         ModelKind::ListAppend => "the lists that reads returned are as long as all else together",
         ModelKind::Counter => "a heap orders the increments by their return",

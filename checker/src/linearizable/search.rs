@@ -5,13 +5,17 @@
 //! configuration is therefore (event, set of open operations, state), and takes a few bytes instead of one bit for
 //! each operation of the history.
 //!
-//! Two reductions hold for every model:
+//! Three reductions; the first two hold for every model:
 //! - *Eager observers*: a call that leaves every state as it is, and that the state now satisfies, is linearized at
 //!   once. In any order that takes it later it can be moved here: it is open, so real time allows it, and the state it
 //!   leaves to the others is the same.
 //! - *Identical calls*: of several open calls of one class, only the one that returns first is tried. If an order takes
 //!   another one first, swap the two: the later of the two places is before the earlier return, hence allowed to both.
 //!   Optional calls of one class are alike too; they are taken in the order of their invocations, and only counted.
+//! - *Patient doubt*, where the space says so: an optional call is tried only where it, with others, makes an open
+//!   observer true at once. In any order move each optional call back until an observer stands behind it that needs it;
+//!   past other changes it may go, or one of them undoes it and it can be left out. What is left are groups of optional
+//!   calls before an observer, each group the difference between the state and what that observer saw.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -340,13 +344,15 @@ impl<'a, S: Space, K: Mask> Search<'a, S, K> {
         });
         ready.sort_unstable();
         if !self.observe(&ready) {
+            // What an observer saw is the best of reasons, so that it is tried first.
+            if self.space.is_patient() {
+                self.amend(&ready);
+            }
             for (_, n) in &ready {
                 self.offer(*n);
             }
-            for class in 0..self.optional.classes.len() {
-                if let Some(n) = self.optional.next(self.optional.classes[class]) {
-                    self.offer(n);
-                }
+            if !self.space.is_patient() {
+                self.doubt();
             }
         }
         self.ready = ready;
@@ -366,6 +372,33 @@ impl<'a, S: Space, K: Mask> Search<'a, S, K> {
             }
         }
         false
+    }
+
+    /// Offers the optional entries, where an open observer lacks nothing else.
+    fn amend(&mut self, ready: &[(u32, u32)]) {
+        if self.optional.classes.is_empty() {
+            return;
+        }
+        for (_, n) in ready {
+            let class = self.classes[*n as usize];
+            if !self.space.observes(class) {
+                continue;
+            }
+            let may = |class: u32| self.optional.next(class).is_some();
+            let amends = self.space.amends(self.state, class, &may);
+            if let Some(n) = amends.and_then(|class| self.optional.next(class)) {
+                self.offer(n);
+            }
+        }
+    }
+
+    /// Offers an optional entry of each class.
+    fn doubt(&mut self) {
+        for class in 0..self.optional.classes.len() {
+            if let Some(n) = self.optional.next(self.optional.classes[class]) {
+                self.offer(n);
+            }
+        }
     }
 
     fn offer(&mut self, n: u32) {

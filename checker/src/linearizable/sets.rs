@@ -7,6 +7,8 @@
 //!
 //! States are told apart by a fingerprint of 128 bits, the sum of their elements' own. Two sets out of a million have the
 //! same with a probability below 2⁻⁸⁸. Should it ever happen, an order would not replay, and a core would not be refuted.
+//!
+//! Adds and removes say nothing of what they found, so that one in doubt may wait until a read saw what it did.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -20,7 +22,8 @@ use crate::budget::{Exhausted, Meter};
 use crate::{Call, Model, ModelKind};
 
 /// The states of a set.
-pub(crate) struct Sets {
+pub(crate) struct Sets<'a> {
+    calls: &'a [Call<'a>],
     actions: Vec<Action>,
     observes: Vec<bool>,
     nodes: Vec<Node>,
@@ -30,7 +33,16 @@ pub(crate) struct Sets {
     /// The state whose elements are `present`.
     here: u32,
     present: FixedBitSet,
+    /// The number of each element.
+    numbers: HashMap<&'a Value, u32, FixedState>,
+    /// The classes that put an element in, or take it out.
+    puts: HashMap<(u32, bool), Vec<u32>, FixedState>,
+    /// What reads saw of which somebody asked lately, by class; none where it is what nobody put in.
+    seen: HashMap<u32, Option<FixedBitSet>, FixedState>,
 }
+
+/// Of how many reads is known at once what they saw: of more than are open together, as a rule.
+const REMEMBERED: usize = 64;
 
 /// What a call does.
 #[derive(Clone, Copy)]
@@ -53,9 +65,9 @@ struct Node {
     depth: u32,
 }
 
-impl Sets {
+impl<'a> Sets<'a> {
     /// Starts with the empty set.
-    pub(crate) fn new(calls: &[Call<'_>], meter: &Meter) -> Result<Sets, Exhausted> {
+    pub(crate) fn new(calls: &'a [Call<'a>], meter: &Meter) -> Result<Sets<'a>, Exhausted> {
         let mut numbers = Numbers::default();
         let mut actions = Vec::with_capacity(calls.len());
         for (n, call) in calls.iter().enumerate() {
@@ -65,8 +77,15 @@ impl Sets {
             }
             actions.push(numbers.action(call));
         }
+        let mut puts: HashMap<(u32, bool), Vec<u32>, FixedState> = HashMap::default();
+        for (class, action) in (0..).zip(&actions) {
+            if let Action::Put(element, there) = action {
+                puts.entry((*element, *there)).or_default().push(class);
+            }
+        }
         let empty = Node { fingerprint: 0, parent: 0, element: 0, depth: 0 };
         Ok(Sets {
+            calls,
             actions,
             observes: calls.iter().map(|call| ModelKind::Set.only_observes(call)).collect(),
             nodes: vec![empty],
@@ -74,6 +93,9 @@ impl Sets {
             present: FixedBitSet::with_capacity(numbers.tokens.len()),
             tokens: numbers.tokens,
             here: 0,
+            numbers: numbers.of,
+            puts,
+            seen: HashMap::default(),
         })
     }
 
@@ -99,6 +121,47 @@ impl Sets {
         if self.has(state, element) == there { state } else { self.toggled(state, element) }
     }
 
+    /// Learns what a read saw; what others saw is forgotten, should it become too much.
+    fn learn(&mut self, class: u32) {
+        if self.seen.contains_key(&class) {
+            return;
+        }
+        if self.seen.len() == REMEMBERED {
+            self.seen.clear();
+        }
+        let Outcome::Ok(list) = self.calls[class as usize].outcome else { return };
+        let items = list.as_list().unwrap_or(&[]).iter();
+        let numbers: Option<Vec<usize>> =
+            items.map(|item| Some(*self.numbers.get(item)? as usize)).collect();
+        let seen = numbers.map(|numbers| {
+            let mut seen = FixedBitSet::with_capacity(self.tokens.len());
+            seen.extend(numbers);
+            seen
+        });
+        self.seen.insert(class, seen);
+    }
+
+    /// Returns a call that changes what must be changed for a read to be true, if all that could be.
+    fn completes(&mut self, state: u32, read: u32, may: &dyn Fn(u32) -> bool) -> Option<u32> {
+        self.learn(read);
+        self.seek(state);
+        let seen = self.seen.get(&read)?.as_ref()?;
+        let mut found = None;
+        // What was put in last is most likely to make the difference.
+        let blocks = seen.as_slice().iter().zip(self.present.as_slice()).enumerate();
+        for (n, (seen, present)) in blocks.rev() {
+            let mut different = seen ^ present;
+            while different != 0 {
+                let bit = different.trailing_zeros();
+                different &= different - 1;
+                let element = n as u32 * usize::BITS + bit;
+                let puts = self.puts.get(&(element, seen >> bit & 1 == 1))?;
+                found = Some(puts.iter().copied().find(|class| may(*class))?);
+            }
+        }
+        found
+    }
+
     fn depth(&self, state: u32) -> u32 {
         self.nodes[state as usize].depth
     }
@@ -121,7 +184,7 @@ impl Sets {
     }
 }
 
-impl Space for Sets {
+impl Space for Sets<'_> {
     fn start(&self) -> u32 {
         0
     }
@@ -140,6 +203,21 @@ impl Space for Sets {
         self.observes[class as usize]
     }
 
+    fn is_patient(&self) -> bool {
+        true
+    }
+
+    fn amends(&mut self, state: u32, observer: u32, may: &dyn Fn(u32) -> bool) -> Option<u32> {
+        match self.actions[observer as usize] {
+            Action::Read(_) => self.completes(state, observer, may),
+            Action::Contains(element, told) => {
+                let puts = self.puts.get(&(element, told))?;
+                puts.iter().copied().find(|class| may(*class))
+            }
+            Action::Put(..) | Action::Never => None,
+        }
+    }
+
     fn classes(&self) -> usize {
         self.actions.len()
     }
@@ -147,8 +225,9 @@ impl Space for Sets {
     fn bytes(&self) -> u64 {
         let nodes = room(self.nodes.len(), self.nodes.capacity(), size_of::<Node>());
         let ids = room(self.ids.len(), self.ids.capacity(), size_of::<(u128, u32)>() + 1);
-        let fixed = self.actions.len() * (size_of::<Action>() + 1) + self.present.len() * 64;
-        nodes + ids * 8 / 7 + fixed as u64
+        let fixed = self.actions.len() * (size_of::<Action>() + 1) + self.present.len() * 160;
+        let seen = self.seen.len() * (self.present.len() / 8 + 64);
+        nodes + ids * 8 / 7 + (fixed + seen) as u64
     }
 
     fn states(&self) -> usize {

@@ -23,6 +23,16 @@ pub(crate) trait Space {
     fn step(&mut self, state: u32, class: u32, next: &mut Vec<u32>);
     /// Returns whether calls of a class leave every state as it is.
     fn observes(&self, class: u32) -> bool;
+    /// Returns whether a call in doubt may wait for an observer that needs it: if no call tells what it found but those
+    /// that change nothing, then what nobody observes may as well happen later, or never.
+    fn is_patient(&self) -> bool {
+        false
+    }
+    /// Returns one of the calls that would together make this observer true, if there are such among those that may be
+    /// made. Asked only of a patient space.
+    fn amends(&mut self, _state: u32, _observer: u32, _may: &dyn Fn(u32) -> bool) -> Option<u32> {
+        None
+    }
     /// Returns how many classes there are.
     fn classes(&self) -> usize;
     /// Returns roughly how many bytes are held.
