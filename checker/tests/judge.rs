@@ -596,6 +596,47 @@ fn a_larger_set_lacks_nothing_that_a_smaller_one_held() {
 }
 
 #[test]
+fn an_add_in_doubt_is_not_the_one_that_was_acknowledged() {
+    let lines = [
+        "0 invoke add 1",
+        "0 ok add 1",
+        "0 invoke remove 1",
+        "0 ok remove 1",
+        "1 invoke add 1",
+        "1 info add 1",
+        "0 invoke read",
+        "0 ok read [1]",
+        "0 invoke remove 1",
+        "0 ok remove 1",
+    ];
+    assert_eq!(ordered(ModelKind::Set, &lines).engine, "search");
+    // It happened at most once.
+    let again = ["0 invoke read", "0 ok read [1]"];
+    refuted(ModelKind::Set, &[&lines[..], &again].concat());
+}
+
+#[test]
+fn a_whole_read_needs_all_that_it_saw_of_adds_and_removes_in_doubt() {
+    let lines = [
+        "0 invoke add 1",
+        "0 ok add 1",
+        "1 invoke remove 1",
+        "1 info remove 1",
+        "2 invoke add 2",
+        "2 info add 2",
+        "0 invoke read",
+        "0 ok read [2]",
+        "0 invoke add 1",
+        "0 ok add 1",
+        "0 invoke contains 1",
+        "0 ok contains true",
+    ];
+    assert_eq!(ordered(ModelKind::Set, &lines).engine, "search");
+    let gone = ["0 invoke read", "0 ok read [1]"];
+    refuted(ModelKind::Set, &[&lines[..], &gone].concat());
+}
+
+#[test]
 fn what_is_popped_while_another_element_is_there_lies_above_it() {
     let lines = [
         "0 invoke push 1",
