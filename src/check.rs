@@ -16,10 +16,9 @@ use squall_history::{
 use squall_report::Recorded;
 
 use crate::cli::{CheckArgs, JudgingArgs};
-use crate::disk;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::traces;
+use crate::{disk, states, traces};
 
 /// The figure of a row whose core a second engine refuted too.
 pub(crate) const SECOND_OPINION: &str = "second opinions";
@@ -94,7 +93,9 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let mut raft_rows = raft_rows(run, &manifest, &read.history)?;
     disk::merge(run, &manifest, &mut raft_rows, &mut warnings)?;
     rows.extend(raft_rows);
-    rows.push(disk::witness_row(run, &read.history)?);
+    let log = disk::read_log(run)?;
+    rows.push(disk::witness_row(log.as_ref(), &read.history));
+    rows.push(states::row(run, log.as_ref())?);
     heed(manifest.first_violation.as_ref(), &mut rows);
     let thresholds = stats::Thresholds::default();
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));

@@ -31,6 +31,7 @@ mod show;
 mod shrink;
 mod spec;
 mod stall;
+mod states;
 mod system;
 mod test;
 mod traces;

@@ -20,7 +20,7 @@ use squall_history::{
 use squall_nemesis::{
     Family, Journal, Nemesis, PlanSpec, Timing, World, heal_by, plan, schedule_file,
 };
-use squall_systems::{AttachSection, FreshKeys, Setup, Site, SystemSpec};
+use squall_systems::{AttachSection, FreshKeys, Setup, Site, StateProbe, SystemSpec};
 use squall_workloads::{Connect, FinalReads, Load, WorkloadSpec, final_reads};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -33,7 +33,7 @@ use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
 use crate::watch::{AtViolation, Watch};
-use crate::{disk, services, stall, system, test};
+use crate::{disk, services, stall, states, system, test};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
@@ -63,6 +63,8 @@ struct Stage {
     cluster: Arc<dyn Cluster>,
     connect: Arc<dyn Connect>,
     leader: Arc<dyn LeaderProbe>,
+    /// Who can say what state the nodes are in.
+    states: Option<StateProbe>,
     /// What we started, and end.
     ours: Option<Ours>,
 }
@@ -143,7 +145,7 @@ impl<'a> Run<'a> {
             (_, Some(attach)) => self.attach(&attach).await?,
             (None, None) => return Err(Failure::harness(anyhow::anyhow!("there is no sandbox"))),
         };
-        let Stage { cluster, connect, leader, ours } = stage;
+        let Stage { cluster, connect, leader, states, ours } = stage;
         self.manifest.moments.ready = Some(self.clock.now());
         self.dir.write_manifest(&self.manifest)?;
 
@@ -187,6 +189,10 @@ impl<'a> Run<'a> {
         self.manifest.moments.first_ack = driver.first_ack();
         connect.close().await;
         services.map_or(Ok(()), |all| services::check(all, &self.dir))?;
+        if let Some(probe) = states {
+            self.progress.step("asking the nodes for their states");
+            states::record(&self.dir, &probe, self.clock).await?;
+        }
 
         // 7. and 8. What is ours ends here, and nothing of it may be left.
         match ours {
@@ -223,13 +229,14 @@ impl<'a> Run<'a> {
         connect.prepare().await.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?;
         let prefix = format!("squall-{}-", self.clock.monotonic_origin());
         self.manifest.settings.insert("keys begin with".to_owned(), prefix.clone());
+        let states = self.system.state_probe(addresses.clone());
         let leader = self.system.leader_probe(addresses);
         let cluster = Attached::to(plan).await.map_err(|error| {
             Failure::harness(error)
                 .hint("the cluster must run, and be healed, before squall attaches to it")
         })?;
         let connect: Arc<dyn Connect> = Arc::new(FreshKeys::new(connect, prefix));
-        Ok(Stage { cluster: Arc::new(cluster), connect, leader, ours: None })
+        Ok(Stage { cluster: Arc::new(cluster), connect, leader, states, ours: None })
     }
 
     /// Leaves out a family of faults that cannot be had, unless it was asked for by name.
@@ -307,13 +314,14 @@ impl<'a> Run<'a> {
                     None => self.no_cluster(error),
                 },
             )?;
+        let states = self.system.state_probe(addresses.clone());
         let leader = self.system.leader_probe(addresses);
         let read = disk::ReadWhileStill {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
             readings: Arc::clone(&readings),
         };
         let ours = Some(Ours { sandboxed: cluster, services, readings });
-        Ok(Stage { cluster: Arc::new(read), connect, leader, ours })
+        Ok(Stage { cluster: Arc::new(read), connect, leader, states, ours })
     }
 
     /// Starts what the page wants beside the nodes.

@@ -32,7 +32,7 @@ fn a_missing_binary_is_told_with_its_fetch_command_before_anything_starts() {
 }
 
 /// Runs a system with a kill of n1 and a pause of n2, and holds what was read from their files against that.
-fn files_are_read_while_nodes_stand_still(page: &[&str]) {
+fn files_are_read_while_nodes_stand_still(page: &[&str], checks: &[&str]) {
     let dir = tempfile::tempdir().expect("a directory");
     let schedule = dir.path().join("schedule.jsonl");
     let faults = r#"{"squall":"schedule/1"}
@@ -59,13 +59,27 @@ fn files_are_read_while_nodes_stand_still(page: &[&str]) {
     let manifest = std::fs::read_to_string(run.join("run.json")).expect("a manifest");
     assert!(manifest.contains("\"disk readings\": \"5\""), "{manifest}");
     let told = stderr(&output);
-    assert!(told.contains("valid    log-witness"), "{told}");
+    for check in checks {
+        assert!(told.contains(&format!("valid    {check}")), "{told}");
+    }
+    let states = run.join("states.jsonl");
+    if !states.exists() {
+        return;
+    }
+    // What one node said is damaged: judged again, without the cluster.
+    let text = std::fs::read_to_string(&states).expect("states");
+    std::fs::write(&states, text.replacen("\"digest\":\"", "\"digest\":\"9", 1)).expect("damaged");
+    let again = squall().arg("check").arg(&run).output().expect("squall runs");
+    assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
+    let told = stderr(&again);
+    assert!(told.contains("invalid  replica-states"), "{told}");
+    assert!(told.contains("the logs are equal") || told.contains("the logs agree"), "{told}");
 }
 
 #[test]
 fn the_files_of_the_reference_are_read_after_a_kill_and_in_a_pause() {
     if has_namespaces() {
-        files_are_read_while_nodes_stand_still(&[]);
+        files_are_read_while_nodes_stand_still(&[], &["log-witness"]);
     }
 }
 
@@ -74,7 +88,10 @@ fn the_files_of_etcd_are_read_after_a_kill_and_in_a_pause() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/systems/etcd-3.4.23.toml");
     let binary = concat!(env!("CARGO_MANIFEST_DIR"), "/systems/bin/etcd-3.4.23/etcd");
     if has_namespaces() && has("etcd", std::path::Path::new(binary).exists()) {
-        files_are_read_while_nodes_stand_still(&["--system", page]);
+        files_are_read_while_nodes_stand_still(
+            &["--system", page],
+            &["log-witness", "replica-states"],
+        );
     }
 }
 

@@ -55,6 +55,7 @@ mod linearizable;
 mod model;
 pub mod online;
 pub mod raft;
+pub mod replicas;
 mod signature;
 pub mod stats;
 mod verdict;

@@ -106,7 +106,10 @@ fn depth(claim: Claim) -> u8 {
         Claim::LogMatching => 2,
         Claim::LeaderCompleteness => 3,
         Claim::TruncateNotCommitted => 4,
-        Claim::StateMachineSafety | Claim::AcknowledgedSurvive | Claim::ReadIndex => 5,
+        Claim::StateMachineSafety
+        | Claim::ReplicaStates
+        | Claim::AcknowledgedSurvive
+        | Claim::ReadIndex => 5,
         Claim::Linearizable => 6,
         Claim::Positions | Claim::LogWitness => 7,
         Claim::Exercised => 8,

@@ -44,13 +44,15 @@ pub enum Claim {
     Positions,
     /// The log in the nodes' files, replayed, gives every answer that clients got.
     LogWitness,
+    /// Nodes that are asked for the state at one position are in the same state.
+    ReplicaStates,
     /// The run did enough to mean something.
     Exercised,
 }
 
 impl Claim {
     /// Every claim, in the order in which verdicts list them.
-    pub const ALL: [Claim; 18] = [
+    pub const ALL: [Claim; 19] = [
         Claim::Linearizable,
         Claim::Positions,
         Claim::ElectionSafety,
@@ -68,6 +70,7 @@ impl Claim {
         Claim::AcknowledgedSurvive,
         Claim::ReadIndex,
         Claim::LogWitness,
+        Claim::ReplicaStates,
         Claim::Exercised,
     ];
 
@@ -91,6 +94,7 @@ impl Claim {
             Claim::ReadIndex => "read-index",
             Claim::Positions => "positions",
             Claim::LogWitness => "log-witness",
+            Claim::ReplicaStates => "replica-states",
             Claim::Exercised => "exercised",
         }
     }
@@ -115,6 +119,7 @@ impl Claim {
             Claim::ReadIndex => "Reads cover what was acknowledged",
             Claim::Positions => "Positions",
             Claim::LogWitness => "Log as witness",
+            Claim::ReplicaStates => "Replicas are in one state",
             Claim::Exercised => "The run exercised something",
         }
     }
@@ -135,6 +140,7 @@ impl Claim {
             Claim::ReadIndex => "thesis §6.4",
             Claim::Positions => "squall",
             Claim::LogWitness => "squall",
+            Claim::ReplicaStates => "paper §5.4.3",
             Claim::Exercised => "squall",
         }
     }

@@ -16,6 +16,7 @@ mod op;
 mod reading;
 mod run_dir;
 pub mod schedule;
+pub mod states;
 mod suggest;
 pub mod trace;
 mod value;

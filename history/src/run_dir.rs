@@ -138,6 +138,11 @@ impl RunDir {
         self.root.join("log.jsonl")
     }
 
+    /// `states.jsonl`: what living nodes said of their state in the end.
+    pub fn states(&self) -> PathBuf {
+        self.root.join("states.jsonl")
+    }
+
     /// The directory of one node's output and, where it is kept, data.
     pub fn node(&self, node: &NodeName) -> PathBuf {
         self.root.join("nodes").join(&*node.0)

@@ -241,6 +241,9 @@ fn sources(verdict: &RunVerdict) -> BTreeSet<String> {
                 "trace" => Some(format!("the trace of {node}")),
                 "disk" => Some(format!("the disk of {node}")),
                 "" if name == "log.jsonl" => Some("the log on disk".to_owned()),
+                "" if name == "states.jsonl" => {
+                    Some("what the nodes say of their states".to_owned())
+                }
                 _ => (line.source == Source::Observed).then(|| "the clients".to_owned()),
             }
         })
@@ -299,10 +302,9 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         Claim::LeaderCompleteness => Some(
             "a candidate whose log lacked a committed entry won: voters must refuse logs that are behind theirs (paper §5.4.1)",
         ),
-        Claim::StateMachineSafety if are_states(root) && !broken(Claim::LogMatching) => {
-            Some(APPLIED_APART)
-        }
-        Claim::StateMachineSafety if are_states(root) && !broken(Claim::LogMatching) => {
+        Claim::StateMachineSafety | Claim::ReplicaStates
+            if are_states(root) && !broken(Claim::LogMatching) =>
+        {
             Some(APPLIED_APART)
         }
         Claim::StateMachineSafety => Some(PAST_MATCH),
@@ -320,13 +322,17 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         Claim::Linearizable if is_twice(root) => Some(
             "one request was applied twice: a repeated command must be recognised by its serial number (paper §8, thesis §6.3)",
         ),
-        Claim::Linearizable | Claim::Positions | Claim::LogWitness | Claim::Exercised => None,
+        Claim::Linearizable
+        | Claim::Positions
+        | Claim::LogWitness
+        | Claim::ReplicaStates
+        | Claim::Exercised => None,
     }
 }
 
 /// Whether states were compared, and not the entries that led there.
 fn are_states(row: &Row) -> bool {
-    row.summary.contains("in different states")
+    row.summary.contains("in different states") || row.summary.contains("the logs are equal")
 }
 
 fn is_twice(row: &Row) -> bool {

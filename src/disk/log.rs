@@ -119,15 +119,22 @@ fn elsewhere(commands: &Commands, others: &[(NodeName, Commands)]) -> Vec<(NodeN
     others.iter().flat_map(of).take(ELSEWHERE).collect()
 }
 
-/// Returns the row of the log as witness.
-pub(crate) fn witness_row(run: &RunDir, history: &History) -> Result<Row, Failure> {
+/// Reads the log of a run, if it has one.
+pub(crate) fn read_log(run: &RunDir) -> Result<Option<Log>, Failure> {
     let path = run.log();
-    let Ok(file) = File::open(&path) else {
-        let why = "the log's commands are read of the reference and of etcd, where squall's own client asks for them";
-        return Ok(witness::not_judged(why));
-    };
+    let Ok(file) = File::open(&path) else { return Ok(None) };
     let log = Log::read(BufReader::new(file))
         .with_context(|| format!("failed to read {}", path.display()))
         .map_err(Failure::bad_input)?;
-    Ok(witness::judge(history, &log))
+    Ok(Some(log))
+}
+
+/// Returns the row of the log as witness.
+pub(crate) fn witness_row(log: Option<&Log>, history: &History) -> Row {
+    match log {
+        Some(log) => witness::judge(history, log),
+        None => witness::not_judged(
+            "the log's commands are read of the reference and of etcd, where squall's own client asks for them",
+        ),
+    }
 }

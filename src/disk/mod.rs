@@ -19,7 +19,7 @@ use squall_disk::Layout;
 use squall_systems::DiskReader;
 
 pub(crate) use cluster::ReadWhileStill;
-pub(crate) use log::{record_log, witness_row};
+pub(crate) use log::{read_log, record_log, witness_row};
 pub(crate) use merge::merge;
 pub(crate) use readings::Readings;
 pub(crate) use record::record;

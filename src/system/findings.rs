@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use squall_checker::{Verdict, replicas};
 use squall_history::schedule::Timeline;
+use squall_history::states::States;
 use squall_history::{F, History, Manifest, Operation, Outcome};
-use squall_systems::{DiskReader, SystemSpec};
+use squall_systems::{ClientKind, DiskReader, SystemSpec};
 
 use crate::exit_code::ExitCode;
 
@@ -189,6 +191,49 @@ pub(super) fn disk(system: &SystemSpec) -> Finding {
             Finding::new("disk reader", Standing::Works, format!("{:?} is named", system.reader))
         }
     }
+}
+
+/// What nodes say of their states, and whether it would be noticed if one were in another.
+pub(super) fn states(system: &SystemSpec, said: Option<&States>) -> Finding {
+    let what = "state digests";
+    let Some(said) = said else {
+        let cost = match system.client.kind {
+            ClientKind::Http(_) => "replicas are not compared; kind http can say digest = { … }",
+            ClientKind::Squall | ClientKind::Etcd | ClientKind::Resp(_) | ClientKind::Exec(_) => {
+                "replicas are not compared while they live"
+            }
+        };
+        return Finding::new(what, Standing::Absent, cost);
+    };
+    if said.answers.len() < 2 {
+        return Finding::new(what, Standing::Absent, "one node has no replicas");
+    }
+    let row = replicas::judge(said, None);
+    match row.verdict {
+        Verdict::Valid if is_found_out(said) => {
+            let seen = format!("{}; found out: one that was changed", row.summary);
+            Finding::new(what, Standing::Works, seen)
+        }
+        Verdict::Valid => {
+            Finding::new(what, Standing::Wrong, "NOT found out: one that was changed")
+        }
+        Verdict::Invalid => Finding::new(what, Standing::Works, row.summary),
+        Verdict::NotJudged | Verdict::Unknown => {
+            let why = row.not_judged.first().unwrap_or(&row.summary);
+            Finding::new(what, Standing::Missing, why)
+        }
+    }
+}
+
+/// Changes the state of one node, and returns whether that is noticed. A node that is alone with its position proves nothing.
+fn is_found_out(said: &States) -> bool {
+    (0..said.answers.len()).any(|at| {
+        let mut damaged = said.clone();
+        if let Ok(state) = &mut damaged.answers[at].state {
+            state.digest.push('!');
+        }
+        replicas::judge(&damaged, None).verdict == Verdict::Invalid
+    })
 }
 
 /// What nodes say of themselves.

@@ -20,7 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lie::Lie;
 use crate::spec::RunSpec;
-use crate::{check, run, test};
+use crate::{check, run, states, test};
 
 /// Does what was asked about a system.
 pub(crate) fn command(args: &SystemArgs) -> Result<ExitCode, Failure> {
@@ -124,6 +124,7 @@ fn findings(
     findings.extend(findings::not_claimed(system));
     findings.extend(findings::faults(&manifest, &timeline, &history));
     findings.push(findings::leader(system, &manifest));
+    findings.push(findings::states(system, states::read(run)?.as_ref()));
     findings.push(findings::disk(system));
     findings.push(findings::trace(run.traces()?.len()));
     findings.extend(proofs(&history, &manifest, workload)?);

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::resp::RespCommands;
 use crate::rest::{
-    FailRule, Fits, HttpCall, HttpCalls, JsonPath, LeaderQuestion, OkRule, SeenRule,
+    DigestQuestion, FailRule, Fits, HttpCall, HttpCalls, JsonPath, LeaderQuestion, OkRule, SeenRule,
 };
 use crate::spec::{ClientKind, ClientSection};
 use crate::spec_error::{SpecError, nearest};
@@ -106,6 +106,7 @@ pub(crate) struct RawHttp {
     cas: Option<Spanned<RawCall>>,
     append: Option<Spanned<RawCall>>,
     leader: Option<Spanned<RawLeader>>,
+    digest: Option<Spanned<RawDigest>>,
 }
 
 #[derive(Deserialize)]
@@ -157,6 +158,14 @@ struct RawLeader {
     term: Option<Spanned<String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDigest {
+    http: Spanned<String>,
+    value: Spanned<String>,
+    at: Spanned<String>,
+}
+
 /// What an operation must say for it to be that operation.
 const NEEDS: [(&str, &[&str]); 4] = [
     ("read", &["key"]),
@@ -181,6 +190,7 @@ impl RawClient for RawHttp {
             cas: call("cas", self.cas)?,
             append: call("append", self.append)?,
             leader: self.leader.map(|raw| leader(raw, check)).transpose()?,
+            digest: self.digest.map(|raw| digest(raw, check)).transpose()?,
         };
         let addr = check.template(self.addr, Names::Node)?;
         Ok(ClientSection { kind: ClientKind::Http(Box::new(calls)), addr })
@@ -308,6 +318,13 @@ fn leader(raw: Spanned<RawLeader>, check: &Validation<'_>) -> Result<LeaderQuest
         is,
         term: term.map(|path| json_path(&path, check)).transpose()?,
     })
+}
+
+fn digest(raw: Spanned<RawDigest>, check: &Validation<'_>) -> Result<DigestQuestion, SpecError> {
+    let RawDigest { http, value, at } = raw.into_inner();
+    let (method, path) = request(&http, check)?;
+    let (value, at) = (json_path(&value, check)?, json_path(&at, check)?);
+    Ok(DigestQuestion { method, path, value, at })
 }
 
 fn json_path(text: &Spanned<String>, check: &Validation<'_>) -> Result<JsonPath, SpecError> {

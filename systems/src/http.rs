@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use squall_workloads::ClientError;
 use tokio::net::TcpStream;
 
+use crate::text::head;
+
 /// An answer longer than this is none: the values of our workloads are a thousand times shorter.
 const LONGEST_ANSWER: usize = 1 << 20;
 
@@ -52,6 +54,14 @@ impl Question {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// Returns it as an error message has it.
+    pub(crate) fn shown(&self) -> String {
+        let body = head(&self.body);
+        format!("HTTP {} {}", self.status.as_u16(), String::from_utf8_lossy(&body).trim())
+    }
 }
 
 impl Http {

@@ -21,6 +21,7 @@ mod service_file;
 mod spec;
 mod spec_error;
 mod spec_file;
+mod states;
 mod system;
 pub mod template;
 mod text;
@@ -36,3 +37,4 @@ pub use spec::{
     Timing, VERSION,
 };
 pub use spec_error::SpecError;
+pub use states::{Said, StateProbe};

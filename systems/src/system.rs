@@ -1,5 +1,6 @@
 //! What squall can do with a system that a page describes: speak to it, ask who leads, hold it to its claims.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::reference::{ReferenceConnect, ReferenceProbe};
 use crate::resp::RespConnect;
 use crate::rest::HttpProbe;
 use crate::spec::{ClientKind, Durability, ReadClaim, SystemSpec};
+use crate::states::StateProbe;
 use crate::template::{Scope, Template};
 
 /// The page of the reference Raft.
@@ -86,6 +88,27 @@ impl SystemSpec {
             ClientKind::Http(calls) => calls.leader.is_some(),
             ClientKind::Resp(_) | ClientKind::Exec(_) => false,
         }
+    }
+
+    /// Returns who asks the nodes what state they are in, where its page or its protocol says how.
+    pub fn state_probe(&self, addresses: Addresses) -> Option<StateProbe> {
+        match &self.client.kind {
+            ClientKind::Etcd => {
+                let peers = self.peers(&addresses);
+                Some(StateProbe::etcd(addresses, peers))
+            }
+            ClientKind::Http(calls) => Some(StateProbe::http(addresses, calls.digest.clone()?)),
+            ClientKind::Squall | ClientKind::Resp(_) | ClientKind::Exec(_) => None,
+        }
+    }
+
+    /// Returns where nodes listen to each other, where they were started as the page says.
+    fn peers(&self, clients: &Addresses) -> Addresses {
+        let port = self.peer_port.filter(|_| self.attach.is_none());
+        let peer = |(node, at): (&NodeName, &SocketAddr)| {
+            Some((node.clone(), SocketAddr::new(at.ip(), port?)))
+        };
+        clients.iter().filter_map(peer).collect()
     }
 
     fn client_command(&self, words: &[Template]) -> Result<ClientCommand, PlanError> {

@@ -201,6 +201,7 @@ fn mistakes_in_operations_are_answered_with_the_place() {
         error("{ status = 421, not_leader = true }", "{ not_leader = true }"),
         error("fail =", "fial ="),
         error("[client]", "[claims]\ncas = true\n[client]"),
+        error("fail =", "digest = { http = \"GET /digest\", value = \"$.digest\" }\nfail ="),
         error_of(&SMALL.replace("\"etcd\"", "\"resp\"\nwrite = [\"SET\", \"{key}\"]")),
     ]
     .join("\n");

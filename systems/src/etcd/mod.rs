@@ -2,7 +2,9 @@
 
 mod client;
 mod probe;
+mod states;
 mod wire;
 
 pub use client::EtcdConnect;
 pub use probe::EtcdProbe;
+pub(crate) use states::states;

@@ -11,7 +11,7 @@ use squall_workloads::{ClientError, Invocation, Response};
 use super::JsonPath;
 use crate::http::{Answer, Question};
 use crate::template::{Scope, Template};
-use crate::text::{head, value_in, value_of};
+use crate::text::{value_in, value_of};
 
 /// The names that stand for something in the templates of an operation.
 pub const OP_NAMES: [&str; 5] = ["key", "value", "old", "request", "id"];
@@ -111,7 +111,7 @@ impl HttpCall {
         } else if let Some(rule) = self.ok.iter().find(|rule| rule.fits.fit(answer)) {
             rule.response(answer)
         } else {
-            Err(shown(answer))
+            Err(answer.shown())
         };
         read.unwrap_or_else(|why| Response::failed(ClientError::Unclear(why)))
     }
@@ -119,7 +119,7 @@ impl HttpCall {
 
 impl FailRule {
     fn error(&self, answer: &Answer) -> ClientError {
-        if self.not_leader { ClientError::NotLeader } else { ClientError::Rejected(shown(answer)) }
+        if self.not_leader { ClientError::NotLeader } else { ClientError::Rejected(answer.shown()) }
     }
 }
 
@@ -198,7 +198,7 @@ fn fill(template: &Template, values: BTreeMap<String, String>) -> Result<String,
 
 fn value_at(path: &JsonPath, answer: &Answer) -> Result<Value, String> {
     let json = parsed(answer)?;
-    let found = path.find(&json).ok_or_else(|| format!("no {path} in {}", shown(answer)))?;
+    let found = path.find(&json).ok_or_else(|| format!("no {path} in {}", answer.shown()))?;
     value_of(found).map_err(|why| format!("at {path}: {why}"))
 }
 
@@ -211,15 +211,9 @@ fn pos(path: Option<&JsonPath>, answer: &Answer) -> Result<Option<u64>, String> 
         Some(found) => value_in(found.to_string().as_bytes())?.as_int(),
     };
     let pos = number.and_then(|number| u64::try_from(number).ok());
-    pos.map(Some).ok_or_else(|| format!("no position at {path} in {}", shown(answer)))
+    pos.map(Some).ok_or_else(|| format!("no position at {path} in {}", answer.shown()))
 }
 
 fn parsed(answer: &Answer) -> Result<Json, String> {
-    serde_json::from_slice(&answer.body).map_err(|_| format!("no JSON: {}", shown(answer)))
-}
-
-/// Returns an answer as an error message has it.
-fn shown(answer: &Answer) -> String {
-    let body = head(&answer.body);
-    format!("HTTP {} {}", answer.status.as_u16(), String::from_utf8_lossy(&body).trim())
+    serde_json::from_slice(&answer.body).map_err(|_| format!("no JSON: {}", answer.shown()))
 }

@@ -8,11 +8,13 @@
 //! read = { http = "GET /kv/{key}", ok = { status = 200, value = "$.value" } }
 //! write = { http = "PUT /kv/{key}", body = '{"value":{value}}', ok = { status = 200 } }
 //! leader = { http = "GET /status", at = "$.leader", is = "{id}", term = "$.term" }
+//! digest = { http = "GET /digest", value = "$.digest", at = "$.applied" }
 //! ```
 //!
 //! What no rule fits is doubt: nobody knows whether it happened.
 
 mod call;
+mod digest;
 mod path;
 mod probe;
 
@@ -20,6 +22,7 @@ use squall_history::{F, NodeName};
 use squall_workloads::{Invocation, Response};
 
 pub use call::{FailRule, Fits, HttpCall, OP_NAMES, OkRule, SeenRule};
+pub use digest::DigestQuestion;
 pub use path::JsonPath;
 pub use probe::LeaderQuestion;
 
@@ -42,6 +45,8 @@ pub struct HttpCalls {
     pub append: Option<HttpCall>,
     /// Asks a node whether it leads.
     pub leader: Option<LeaderQuestion>,
+    /// Asks a node what state it is in.
+    pub digest: Option<DigestQuestion>,
 }
 
 impl HttpCalls {

@@ -61,7 +61,7 @@ impl HttpProbe {
 }
 
 /// Reads a number, or a text that is one.
-fn number(json: &Json) -> Option<u64> {
+pub(super) fn number(json: &Json) -> Option<u64> {
     json.as_u64().or_else(|| json.as_str()?.parse().ok())
 }
 

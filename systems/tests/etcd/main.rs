@@ -8,3 +8,5 @@ mod pages;
 mod real;
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod states;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use squall_history::{Op, Outcome, Value};
-use squall_systems::{Setup, Site, SystemSpec, client_addresses, plan};
+use squall_history::{NodeName, Op, Outcome, Value};
+use squall_systems::{Addresses, Setup, Site, SystemSpec, client_addresses, plan};
 use squall_workloads::{Client, Connect, Invocation, outcome};
 use tokio::time::Instant;
 
@@ -93,6 +93,11 @@ async fn speaks(name: &str, ip: [u8; 4]) {
     let (absent, _) = ask(&mut *client, Op::cas("absent", 1, 2)).await;
     assert_eq!(absent, Outcome::Fail { error: "precondition".into(), seen: Some(Value::Nil) });
     let addresses = [("n1".into(), SocketAddr::from((Ipv4Addr::from(ip), 2379)))].into();
+    let states = spec.state_probe(Addresses::clone(&addresses)).expect("etcd is asked");
+    let said = states.ask().await.remove(&NodeName::from("n1")).expect("it was asked");
+    let state = said.expect("it answers");
+    assert_eq!((Some(state.position), state.compacted), (next.map(|at| at + 1), Some(-1)));
+    assert_eq!(state.version.as_deref(), name.strip_prefix("etcd-"));
     let probe = spec.leader_probe(addresses);
     assert_eq!(probe.leader().await, Some("n1".into()));
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use squall_history::{Op, Outcome, Value};
+use squall_history::states::State;
+use squall_history::{NodeName, Op, Outcome, Value};
 use squall_systems::SystemSpec;
 use squall_workloads::{Response, outcome};
 
@@ -168,4 +169,33 @@ async fn a_node_that_hung_up_before_the_operation_was_asked_nothing() {
     assert_eq!(outcome(&op, response.result), fail("refused"));
     drop(client);
     assert_eq!(node.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_state_is_what_stands_where_the_page_says() {
+    let page = r#"kind = "http"
+digest = { http = "GET /digest", value = "$.state.crc", at = "$.applied" }
+[client.read]
+http = "GET /kv/{key}"
+ok = { status = 200, value = "$.value" }
+"#;
+    let state = |position, digest: &str| {
+        let digest = digest.to_owned();
+        Ok(State { position, compacted: None, version: None, digest })
+    };
+    let missing = |what: &str| Err(format!("its answer has {what}"));
+    for (answer, expected) in [
+        (Act::Answer(200, r#"{"applied":7,"state":{"crc":"ab"}}"#), state(7, "ab")),
+        (Act::Answer(200, r#"{"applied":"7","state":{"crc":12}}"#), state(7, "12")),
+        (Act::Answer(200, r#"{"applied":7}"#), missing("nothing at $.state.crc")),
+        (Act::Answer(200, r#"{"state":{"crc":12}}"#), missing("no number at $.applied")),
+        (Act::Answer(500, "busy"), Err("HTTP 500 busy".to_owned())),
+    ] {
+        let node = Scripted::new(vec![answer.clone()]);
+        let probe = system(page).state_probe([("n1".into(), node.address)].into());
+        let said = probe.expect("it is asked").ask().await;
+        assert_eq!(said[&NodeName::from("n1")], expected, "{answer:?}");
+        assert_eq!(node.requests(), ["/digest "]);
+    }
+    assert!(kv().state_probe(Default::default()).is_none(), "its page does not say how");
 }

@@ -1,0 +1,44 @@
+//! What the nodes say of their states, while they still live: written down at the end of a run, and judged from the file.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::Context;
+use squall_checker::{Row, replicas};
+use squall_history::RunDir;
+use squall_history::log::Log;
+use squall_history::states::{Answer, States};
+use squall_systems::StateProbe;
+
+use crate::clock::Clock;
+use crate::failure::Failure;
+
+/// Asks every node and writes down what it says.
+pub(crate) async fn record(run: &RunDir, probe: &StateProbe, clock: Clock) -> Result<(), Failure> {
+    let said = probe.ask().await;
+    let time = clock.now();
+    let answers = said.into_iter().map(|(node, state)| Answer { node, time, state }).collect();
+    let states = States::new(probe.positions(), answers);
+    run.write_whole(&run.states(), states.to_text().as_bytes())?;
+    Ok(())
+}
+
+/// Returns what was written down, if anything was.
+pub(crate) fn read(run: &RunDir) -> Result<Option<States>, Failure> {
+    let path = run.states();
+    let Ok(file) = File::open(&path) else { return Ok(None) };
+    let states = States::read(BufReader::new(file))
+        .with_context(|| format!("failed to read {}", path.display()))
+        .map_err(Failure::bad_input)?;
+    Ok(Some(states))
+}
+
+/// Returns the row of the replicas' states.
+pub(crate) fn row(run: &RunDir, log: Option<&Log>) -> Result<Row, Failure> {
+    Ok(match read(run)? {
+        Some(states) => replicas::judge(&states, log),
+        None => replicas::not_judged(
+            "nobody asked the nodes for a digest of their states: etcd's are, and those of a page that says how",
+        ),
+    })
+}
