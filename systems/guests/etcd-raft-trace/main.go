@@ -27,6 +27,7 @@ var (
 	rounds    = flag.Int("rounds", 120, "how many ticks of every node")
 	seed      = flag.Int64("seed", 1, "of faults and proposals")
 	forget    = flag.Bool("forget", false, "a broken application: terms and votes are not written to disk")
+	prevote   = flag.Bool("prevote", false, "pre-votes, and leaders that check their quorum")
 	calm      = flag.Bool("calm", false, "no faults")
 	bootstrap = flag.Bool("bootstrap", false, "begin with the library's bootstrap instead of a snapshot")
 )
@@ -77,6 +78,7 @@ func (c *cluster) config(n *node) *raft.Config {
 	return &raft.Config{
 		ID: n.id, ElectionTick: 8, HeartbeatTick: 2, Storage: n.storage, Applied: n.applied,
 		MaxSizePerMsg: 200, MaxInflightMsgs: 8, Logger: quiet, TraceLogger: c.trace,
+		PreVote: *prevote, CheckQuorum: *prevote,
 	}
 }
 
