@@ -26,8 +26,8 @@ pub fn commands(layout: Layout, data: &Path) -> Result<Commands, DiskError> {
     match layout {
         Layout::Etcd => etcd::commands(data),
         Layout::Squall => squall(data),
-        Layout::RaftBoltdb => Err(DiskError::NoCommands {
-            why: "what an entry asks for is known to the program above raft-boltdb alone"
+        Layout::RaftBoltdb | Layout::RaftWal => Err(DiskError::NoCommands {
+            why: "what an entry asks for is known to the program above hashicorp/raft alone"
                 .to_owned(),
         }),
     }

@@ -6,8 +6,8 @@
 //! judged.
 //!
 //! ```text
-//! data directory ─► etcd_wal, bolt, squall_wal, raft_boltdb ─► Log ─► events ─► the judge of traces
-//!                                                              Contents ─► commands ─► the log as witness
+//! data directory ─► etcd_wal, bolt, squall_wal, raft_boltdb, raft_wal ─► Log ─► events ─► the judge of traces
+//!                                                                        Contents ─► commands ─► the log as witness
 //! ```
 #![warn(missing_docs)]
 
@@ -25,6 +25,7 @@ mod hash;
 mod log;
 mod protobuf;
 mod raft_boltdb;
+mod raft_wal;
 mod squall_commands;
 mod squall_wal;
 
@@ -35,6 +36,7 @@ pub use etcd_backend::{Backend, backend};
 pub use etcd_wal::{Record, Wal, read as etcd_wal};
 pub use log::{Log, Reading, name_votes};
 pub use raft_boltdb::raft_boltdb;
+pub use raft_wal::raft_wal;
 pub use squall_commands::command as squall_command;
 pub use squall_wal::squall_wal;
 
@@ -47,6 +49,8 @@ pub enum Layout {
     Etcd,
     /// hashicorp's raft-boltdb: `raft.db`.
     RaftBoltdb,
+    /// hashicorp's raft-wal: `wal-meta.db` and segments.
+    RaftWal,
     /// The reference: `raft.wal`.
     Squall,
 }
@@ -59,6 +63,7 @@ pub fn read(layout: Layout, data: &Path) -> Result<Reading, DiskError> {
             let (path, bytes) = files::only(&data.join("raft.db"))?;
             raft_boltdb(&path, &bytes).map_err(DiskError::Broken)
         }
+        Layout::RaftWal => raft_wal::read(data),
         Layout::Squall => {
             let (path, bytes) = files::only(&data.join("raft.wal"))?;
             squall_wal(&path, &bytes).map_err(DiskError::Broken)

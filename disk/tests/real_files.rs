@@ -5,7 +5,7 @@ use std::path::Path;
 
 use squall_disk::{
     Bolt, Broken, Commands, DiskError, Layout, Log, Reading, backend, commands, etcd_wal,
-    name_votes, raft_boltdb, read, squall_command, squall_wal,
+    name_votes, raft_boltdb, raft_wal, read, squall_command, squall_wal,
 };
 use squall_history::log::{Command, Positions};
 use squall_history::trace::{EntryHash, TraceEvent};
@@ -20,6 +20,22 @@ const DATABASES: [(&str, &[u8]); 2] = [
 ];
 const BOLTDB: &[u8] = include_bytes!("data/raft-boltdb-2.3.1.db");
 const SQUALL: &[u8] = include_bytes!("data/squall.wal");
+/// Made by systems/guests/raft-wal-files with hashicorp/raft-wal 0.4.0.
+const WAL_META: &[u8] = include_bytes!("data/raft-wal/wal-meta.db");
+const SEGMENTS: [(&str, &[u8]); 3] = [
+    (
+        "00000000000000000001-0000000000000000.wal",
+        include_bytes!("data/raft-wal/00000000000000000001-0000000000000000.wal"),
+    ),
+    (
+        "00000000000000000021-0000000000000001.wal",
+        include_bytes!("data/raft-wal/00000000000000000021-0000000000000001.wal"),
+    ),
+    (
+        "00000000000000000030-0000000000000002.wal",
+        include_bytes!("data/raft-wal/00000000000000000030-0000000000000002.wal"),
+    ),
+];
 
 fn wal(bytes: &[u8]) -> Result<Reading, Broken> {
     let files = [("0.wal".to_owned(), bytes.to_vec())];
@@ -257,6 +273,105 @@ fn raft_boltdb_tells_log_term_and_vote() {
     assert!(reading.events.iter().any(state));
 }
 
+fn segments() -> BTreeMap<String, Vec<u8>> {
+    SEGMENTS.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
+}
+
+/// Reads raft-wal's files with one segment changed.
+fn with_segment(number: usize, change: impl FnOnce(&mut Vec<u8>)) -> Result<Reading, Broken> {
+    let mut segments = segments();
+    change(segments.get_mut(SEGMENTS[number].0).expect("the segment"));
+    raft_wal("wal-meta.db", WAL_META, &segments)
+}
+
+#[test]
+fn raft_wal_tells_log_term_and_vote_over_all_segments() {
+    let reading = raft_wal("wal-meta.db", WAL_META, &segments()).unwrap();
+    assert_eq!(reading.torn, 0);
+    let entries = entries(&reading);
+    // A snapshot has replaced what stood before entry 6, and of that one only the place is known.
+    assert!(entries.keys().copied().eq(7..=44), "{:?}", entries.keys());
+    // The entries of term 2 from 30 on were removed, and their bytes still stand in a segment.
+    assert_eq!((entries[&29].0, entries[&30].0), (2, 3));
+    let state = TraceEvent::HardState { term: 3.into(), vote: Some("n2".into()) };
+    assert!(reading.events.contains(&state), "{:?}", reading.events);
+    let commands: std::collections::BTreeSet<_> = entries.values().map(|(_, hash)| hash).collect();
+    assert_eq!(commands.len(), entries.len());
+}
+
+#[test]
+fn raft_wal_may_be_torn_at_the_end_of_its_newest_segment_and_nowhere_else() {
+    let whole = entries(&raft_wal("wal-meta.db", WAL_META, &segments()).unwrap());
+    let newest = SEGMENTS[2].1;
+    let written = newest.iter().rposition(|byte| *byte != 0).expect("bytes") + 1;
+    let mut lengths = Vec::new();
+    for length in 0..written {
+        // Cut off, or never written: both stand for a write that did not end.
+        let cut = with_segment(2, |bytes| bytes.truncate(length)).unwrap();
+        let zeroed = with_segment(2, |bytes| bytes[length..].fill(0)).unwrap();
+        assert_eq!(entries(&cut), entries(&zeroed));
+        let kept = entries(&cut);
+        assert!(kept.iter().all(|(index, entry)| whole[index] == *entry));
+        assert!(kept.len() < whole.len() && kept.len() >= 23, "{}", kept.len());
+        lengths.push((kept.len(), cut.torn > 0));
+    }
+    // Three batches of five: all or nothing of each, and the cut ones are named.
+    lengths.dedup();
+    assert_eq!(
+        lengths,
+        [(23, false), (23, true), (28, false), (28, true), (33, false), (33, true)]
+    );
+    let broken = with_segment(1, |bytes| bytes.truncate(500)).unwrap_err();
+    assert!(broken.why.contains("closed at 29, and breaks off before it"), "{broken}");
+}
+
+#[test]
+fn a_damaged_batch_of_raft_wal_is_no_torn_one() {
+    // In the first of three batches, with whole ones behind it.
+    let broken = with_segment(2, |bytes| bytes[60] ^= 1).unwrap_err();
+    assert!(broken.why.contains("others follow it"), "{broken}");
+    let broken = with_segment(0, |bytes| bytes[60] ^= 1).unwrap_err();
+    assert!(broken.why.contains("breaks off before it"), "{broken}");
+    // In the last one nobody can tell.
+    let last = SEGMENTS[2].1.iter().rposition(|byte| *byte != 0).expect("bytes");
+    assert!(with_segment(2, |bytes| bytes[last - 20] ^= 1).unwrap().torn > 0);
+}
+
+#[test]
+fn raft_wal_s_list_and_its_segments_must_agree() {
+    let other = SEGMENTS[1].1.to_vec();
+    let broken = with_segment(2, |bytes| *bytes = other).unwrap_err();
+    assert!(broken.why.contains("that of another segment"), "{broken}");
+    let mut segments = segments();
+    // A segment is put on the list before it is made.
+    segments.remove(SEGMENTS[2].0);
+    let reading = raft_wal("wal-meta.db", WAL_META, &segments).unwrap();
+    assert!(entries(&reading).keys().copied().eq(7..=29));
+    segments.remove(SEGMENTS[0].0);
+    let broken = raft_wal("wal-meta.db", WAL_META, &segments).unwrap_err();
+    assert!(broken.why.contains("is listed and not there"), "{broken}");
+}
+
+#[test]
+fn a_data_directory_with_raft_wal_in_it_is_found() {
+    for place in ["", "wal", "raft/wal"] {
+        let data = tempfile::tempdir().expect("a directory can be made");
+        let dir = data.path().join(place);
+        std::fs::create_dir_all(&dir).expect("a directory can be made");
+        std::fs::write(dir.join("wal-meta.db"), WAL_META).expect("a file can be written");
+        for (name, bytes) in SEGMENTS {
+            std::fs::write(dir.join(name), bytes).expect("a file can be written");
+        }
+        // One that was removed from the list, and not yet from the directory.
+        std::fs::write(dir.join("00000000000000000099-0000000000000009.wal"), b"stale")
+            .expect("a file can be written");
+        let reading = read(Layout::RaftWal, data.path()).unwrap();
+        assert_eq!(entries(&reading).len(), 38, "{place}");
+    }
+    let error = read(Layout::RaftWal, Path::new("/nowhere")).unwrap_err();
+    assert_eq!(error.to_string(), "failed to read /nowhere/wal/wal-meta.db");
+}
+
 #[test]
 fn the_reference_s_log_tells_entries_and_votes() {
     let reading = squall_wal("raft.wal", SQUALL).unwrap();
@@ -292,13 +407,17 @@ fn read_as_all(bytes: &[u8]) {
     let _ = wal(bytes);
     let _ = squall_wal("raft.wal", bytes);
     let _ = raft_boltdb("raft.db", bytes);
+    let _ = raft_wal("wal-meta.db", bytes, &segments());
+    let _ = with_segment(2, |segment| *segment = bytes.to_vec());
+    let _ = with_segment(0, |segment| *segment = bytes.to_vec());
     let _ = squall_command(1, bytes);
     let _ = Bolt::open("db", bytes).map(|bolt| backend(&bolt, "db"));
 }
 
 #[test]
 fn no_byte_makes_a_reader_panic() {
-    let fixtures = [WALS[0].1, WALS[1].1, DATABASES[1].1, BOLTDB, &SQUALL[..2000]];
+    let logs = [WALS[0].1, WALS[1].1, DATABASES[1].1, BOLTDB, &SQUALL[..2000]];
+    let fixtures = logs.into_iter().chain([WAL_META, SEGMENTS[0].1, SEGMENTS[2].1]);
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = |below: usize| {
         random ^= random << 13;

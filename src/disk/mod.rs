@@ -30,6 +30,7 @@ pub(crate) fn layout(reader: DiskReader) -> Option<Layout> {
         DiskReader::EtcdWal => Some(Layout::Etcd),
         DiskReader::RaftBoltdb => Some(Layout::RaftBoltdb),
         DiskReader::Squall => Some(Layout::Squall),
-        DiskReader::RaftWal | DiskReader::None => None,
+        DiskReader::RaftWal => Some(Layout::RaftWal),
+        DiskReader::None => None,
     }
 }
