@@ -1,4 +1,4 @@
-// A key-value node on hashicorp/raft and raft-boltdb, with the library's defaults. What it speaks: ../API.md.
+// A key-value node on hashicorp/raft, with raft-boltdb or raft-wal under it, and the libraries' defaults. What it speaks: ../API.md.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	wal "github.com/hashicorp/raft-wal"
 )
 
 // Longer than clients wait: past it nobody hears the answer.
@@ -174,8 +175,25 @@ func answer(w http.ResponseWriter, status int, body map[string]any) {
 	w.Write(text)
 }
 
+// storage holds the log, and the term and vote.
+type storage interface {
+	raft.LogStore
+	raft.StableStore
+}
+
+func openStorage(data string, asWAL bool) (storage, error) {
+	if !asWAL {
+		return boltdb.NewBoltStore(filepath.Join(data, "raft.db"))
+	}
+	dir := filepath.Join(data, "wal")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return wal.Open(dir)
+}
+
 // open recovers a node from its files, or founds the cluster.
-func open(id, peers, listen, data string) (*node, error) {
+func open(id, peers, listen, data string, asWAL bool) (*node, error) {
 	var servers []raft.Server
 	own := raft.ServerAddress("")
 	for _, peer := range strings.Split(peers, ",") {
@@ -185,7 +203,7 @@ func open(id, peers, listen, data string) (*node, error) {
 			own = raft.ServerAddress(address)
 		}
 	}
-	disk, err := boltdb.NewBoltStore(filepath.Join(data, "raft.db"))
+	disk, err := openStorage(data, asWAL)
 	if err != nil {
 		return nil, err
 	}
@@ -224,8 +242,9 @@ func main() {
 	listen := flag.String("listen", "", "where to listen to the other nodes")
 	client := flag.String("client", "", "where to listen to clients")
 	data := flag.String("data", "", "where to keep files")
+	asWAL := flag.Bool("wal", false, "keep the log with raft-wal instead of raft-boltdb")
 	flag.Parse()
-	n, err := open(*id, *peers, *listen, *data)
+	n, err := open(*id, *peers, *listen, *data, *asWAL)
 	if err != nil {
 		log.Fatal(err)
 	}
