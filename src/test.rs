@@ -24,12 +24,15 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
     if args.test_count > 1 {
         return many(&spec);
     }
-    // Nodes that somebody else started live where they live.
-    let sandbox = match spec.system.attach {
-        None => Some(enter(spec.ground)?),
-        Some(_) => None,
-    };
-    one(&spec, sandbox.as_ref())
+    one(&spec, sandbox(&spec)?.as_ref())
+}
+
+/// Enters what the nodes shall live in; those that somebody else started live where they live.
+pub(crate) fn sandbox(spec: &RunSpec) -> Result<Option<Sandbox>, Failure> {
+    match spec.system.attach {
+        None => enter(spec.ground).map(Some),
+        Some(_) => Ok(None),
+    }
 }
 
 /// Enters namespaces, or does without them where that is asked for, or is all that can be had.

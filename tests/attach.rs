@@ -158,3 +158,25 @@ fn a_cluster_that_lies_is_found_out_and_one_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(told(&output).contains("n2 did not serve within 5s"), "{}", told(&output));
 }
+
+#[test]
+fn the_adapter_of_a_cluster_of_somebody_else_is_exercised_by_its_own_commands() {
+    let cluster = Somebodys::start(2, "");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.args(["system", "check"]).arg(cluster.page()).arg("--results").arg(cluster.results());
+    let output = command.output().expect("squall starts");
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let line = |what: &str| {
+        let found = told.lines().find(|line| line.trim_start().starts_with(what));
+        found.unwrap_or_else(|| panic!("no {what} in {told}"))
+    };
+    for part in ["boot", "read", "write", "cas", "kill and restart", "pause"] {
+        assert!(line(part).contains(" works "), "{told}");
+    }
+    assert!(line("partition").contains("[attach] has no command for it"), "{told}");
+    assert!(line("disk reader").contains(" absent "), "{told}");
+    for lie in ["a stale read", "a lost write"] {
+        assert!(line(lie).contains("works    found out"), "{told}");
+    }
+}

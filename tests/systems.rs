@@ -154,6 +154,7 @@ fn the_adapter_of_the_reference_has_everything_and_lies_are_found_out() {
     {
         assert!(line(&told, part).contains(" works "), "{told}");
     }
+    assert!(line(&told, "disk reader").contains("readings of 3 nodes held"), "{told}");
     for lie in ["a stale read", "a lost write"] {
         assert!(line(&told, lie).contains("works    found out"), "{told}");
     }

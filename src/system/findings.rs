@@ -6,7 +6,7 @@ use squall_checker::{Verdict, replicas};
 use squall_history::schedule::Timeline;
 use squall_history::states::States;
 use squall_history::{F, History, Manifest, Operation, Outcome};
-use squall_systems::{ClientKind, DiskReader, SystemSpec};
+use squall_systems::{ClientKind, SystemSpec};
 
 use crate::exit_code::ExitCode;
 
@@ -61,9 +61,13 @@ pub(super) fn exit_code(findings: &[Finding]) -> ExitCode {
 }
 
 /// The nodes' start.
-pub(super) fn boot(manifest: &Manifest) -> Finding {
+pub(super) fn boot(system: &SystemSpec, manifest: &Manifest) -> Finding {
     let nodes = manifest.nodes.len();
     match manifest.moments.ready {
+        Some(_) if system.attach.is_some() => {
+            let seen = format!("{nodes} nodes were found; squall neither starts nor stops them");
+            Finding::new("boot", Standing::Works, seen)
+        }
         Some(at) => {
             let seen = format!("{nodes} nodes were ready after {:.0} ms", at.as_secs_f64() * 1e3);
             Finding::new("boot", Standing::Works, seen)
@@ -127,12 +131,26 @@ fn kind(name: &str, operations: &[&Operation]) -> Finding {
 }
 
 /// Each family of faults, and whether the system served afterwards.
-pub(super) fn faults(manifest: &Manifest, timeline: &Timeline, history: &History) -> Vec<Finding> {
+pub(super) fn faults(
+    system: &SystemSpec,
+    manifest: &Manifest,
+    timeline: &Timeline,
+    history: &History,
+) -> Vec<Finding> {
     let families = ["kill", "pause", "partition"];
-    families.map(|family| fault(family, manifest, timeline, history)).into()
+    let missing = match system.attach {
+        Some(_) if manifest.nodes.len() > 1 => "[attach] has no command for it",
+        _ => "one node has no links to cut",
+    };
+    families.map(|family| fault((family, missing), manifest, timeline, history)).into()
 }
 
-fn fault(family: &str, manifest: &Manifest, timeline: &Timeline, history: &History) -> Finding {
+fn fault(
+    (family, missing): (&str, &str),
+    manifest: &Manifest,
+    timeline: &Timeline,
+    history: &History,
+) -> Finding {
     let what = match family {
         "kill" => "kill and restart",
         other => other,
@@ -141,7 +159,7 @@ fn fault(family: &str, manifest: &Manifest, timeline: &Timeline, history: &Histo
         return Finding::new(what, Standing::Absent, format!("this machine cannot: {why}"));
     }
     if !manifest.nemesis.iter().any(|name| name == family) {
-        return Finding::new(what, Standing::Absent, "one node has no links to cut");
+        return Finding::new(what, Standing::Absent, missing);
     }
     let installed: Vec<_> = timeline
         .faults
@@ -177,19 +195,6 @@ pub(super) fn leader(system: &SystemSpec, manifest: &Manifest) -> Finding {
     match manifest.settings.get(LEADER) {
         Some(leader) => Finding::new(what, Standing::Works, format!("{leader} led at the end")),
         None => Finding::new(what, Standing::Missing, "nobody said that it leads"),
-    }
-}
-
-/// Who can read the nodes' files.
-pub(super) fn disk(system: &SystemSpec) -> Finding {
-    match system.reader {
-        DiskReader::None => {
-            let cost = "votes, terms and committed entries are not checked from files";
-            Finding::new("disk reader", Standing::Absent, cost)
-        }
-        DiskReader::EtcdWal | DiskReader::RaftBoltdb | DiskReader::RaftWal | DiskReader::Squall => {
-            Finding::new("disk reader", Standing::Works, format!("{:?} is named", system.reader))
-        }
     }
 }
 

@@ -3,19 +3,19 @@
 //! It is one short run like any other, with every fault that this machine has, read by other eyes: not *is the system
 //! right?* but *would squall notice if it were not?*
 
+mod disk;
 pub(crate) mod findings;
 
-use std::path::Path;
 use std::str::FromStr;
 
 use clap::Parser;
 use squall_checker::{Budget, ModelKind, Verdict, judge};
 use squall_history::{Claim, Format, History, Manifest, RunDir, formats};
-use squall_systems::SystemSpec;
+use squall_systems::{AttachSection, SystemSpec};
 use squall_workloads::Workload;
 
 use self::findings::{Finding, Standing};
-use crate::cli::{Cli, Command, SystemArgs, SystemCommand, TestArgs};
+use crate::cli::{Cli, Command, SystemArgs, SystemCheckArgs, SystemCommand, TestArgs};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::lie::Lie;
@@ -26,20 +26,12 @@ use crate::{check, run, states, test};
 pub(crate) fn command(args: &SystemArgs) -> Result<ExitCode, Failure> {
     let SystemCommand::Check(args) = &args.command;
     let system = SystemSpec::read(&args.file).map_err(Failure::bad_input)?;
-    if system.attach.is_some() {
-        let error = anyhow::anyhow!(
-            "{} describes a cluster that somebody else started, whose nodes cannot be started here",
-            args.file.display()
-        );
-        let hint = format!("squall test --system {} tries it", args.file.display());
-        return Err(Failure::bad_input(error).hint(hint));
-    }
     let workload = workload(&system)?;
     let nodes = args.nodes.unwrap_or(system.nodes);
-    let test = test_args(&args.file, nodes, workload, &args.results)?;
+    let test = test_args(args, nodes, workload, &families(&system, nodes))?;
     let spec = RunSpec::resolve(&test)?;
-    let sandbox = test::enter(spec.ground)?;
-    let run = run::run(&spec, Some(&sandbox))?;
+    let sandbox = test::sandbox(&spec)?;
+    let run = run::run(&spec, sandbox.as_ref())?;
     let verdict = check::judge_run(&run, &test.judging)?;
     squall_report::write(&run, &verdict).map_err(Failure::harness)?;
     let findings = findings(&run, &system, workload)?;
@@ -70,16 +62,29 @@ fn workload(system: &SystemSpec) -> Result<&'static Workload, Failure> {
     })
 }
 
+/// Returns the families of faults that the page and the number of nodes allow.
+fn families(system: &SystemSpec, nodes: usize) -> String {
+    let commanded =
+        |command: fn(&AttachSection) -> bool| system.attach.as_ref().is_none_or(command);
+    let possible = [
+        ("kill", commanded(|attach| attach.kill.is_some())),
+        ("pause", commanded(|attach| attach.pause.is_some())),
+        // One node has no links.
+        ("partition", nodes > 1 && commanded(|attach| attach.cut.is_some())),
+    ];
+    let names: Vec<&str> =
+        possible.into_iter().filter(|(_, can)| *can).map(|(name, _)| name).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(",") }
+}
+
 /// Returns the flags of the run, as a person would type them.
 fn test_args(
-    file: &Path,
+    args: &SystemCheckArgs,
     nodes: usize,
     workload: &Workload,
-    results: &Path,
+    nemesis: &str,
 ) -> Result<TestArgs, Failure> {
     let nodes_text = nodes.to_string();
-    // One node has no links.
-    let nemesis = if nodes > 1 { "kill,pause,partition" } else { "kill,pause" };
     let words = [
         "squall",
         "test",
@@ -99,7 +104,7 @@ fn test_args(
         "5",
     ];
     let words = words.into_iter().map(Into::into);
-    let paths = [("--system", file), ("--results", results)];
+    let paths = [("--system", &args.file), ("--results", &args.results)];
     let paths =
         paths.into_iter().flat_map(|(flag, path)| [flag.into(), path.as_os_str().to_owned()]);
     let parsed = Cli::try_parse_from(words.chain(paths)).map_err(Failure::harness)?;
@@ -118,14 +123,14 @@ fn findings(
     let read = formats::read_file(&run.history(), Some(Format::Squall));
     let history = read.map_err(Failure::harness)?.history;
     let timeline = check::timeline(run, &mut Vec::new())?;
-    let mut findings = vec![findings::boot(&manifest)];
+    let mut findings = vec![findings::boot(system, &manifest)];
     findings.extend(findings::services(system));
     findings.extend(findings::operations(&history));
     findings.extend(findings::not_claimed(system));
-    findings.extend(findings::faults(&manifest, &timeline, &history));
+    findings.extend(findings::faults(system, &manifest, &timeline, &history));
     findings.push(findings::leader(system, &manifest));
     findings.push(findings::states(system, states::read(run)?.as_ref()));
-    findings.push(findings::disk(system));
+    findings.push(disk::finding(system, &run.disks()?)?);
     findings.push(findings::trace(run.traces()?.len()));
     findings.extend(proofs(&history, &manifest, workload)?);
     Ok(findings)
