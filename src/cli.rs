@@ -118,6 +118,10 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
+    /// The versions that nodes start as, where the system's page has some [default: its first]
+    #[arg(long, value_name = "NODE=VERSION,…")]
+    pub versions: Option<String>,
+
     /// The system under test [default: the reference Raft]
     #[arg(long, value_name = "FILE.toml")]
     pub system: Option<PathBuf>,

@@ -35,6 +35,7 @@ mod states;
 mod system;
 mod test;
 mod traces;
+mod versions;
 mod visited;
 mod watch;
 mod zoo;

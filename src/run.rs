@@ -33,7 +33,7 @@ use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
 use crate::watch::{AtViolation, Watch};
-use crate::{disk, services, stall, states, system, test};
+use crate::{disk, services, stall, states, system, test, versions};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
@@ -155,6 +155,7 @@ impl<'a> Run<'a> {
             cluster: Arc::clone(&cluster),
             leader: Arc::clone(&leader),
             clock: Arc::new(move || clock.now()),
+            versions: versions::of(&self.system),
         };
         let mut driver = self.driver(Arc::clone(&connect))?;
         self.watch(&mut driver)?;
@@ -191,7 +192,7 @@ impl<'a> Run<'a> {
         services.map_or(Ok(()), |all| services::check(all, &self.dir))?;
         if let Some(probe) = states {
             self.progress.step("asking the nodes for their states");
-            states::record(&self.dir, &probe, self.clock).await?;
+            states::record(&self.dir, &probe, self.clock, &*cluster).await?;
         }
 
         // 7. and 8. What is ours ends here, and nothing of it may be left.
@@ -300,6 +301,7 @@ impl<'a> Run<'a> {
             let hash = path.and_then(|path| squall_systems::binary_hash(&path).ok());
             self.manifest.system.binary_sha256 = hash.unwrap_or_default();
         }
+        versions::note_binaries(&plans, &mut self.manifest);
         let connect = self
             .system
             .connect_for(self.spec.workload, addresses.clone())
@@ -315,6 +317,7 @@ impl<'a> Run<'a> {
                 },
             )?;
         let states = self.system.state_probe(addresses.clone());
+        versions::note_boots(&cluster, &mut self.manifest);
         let leader = self.system.leader_probe(addresses);
         let read = disk::ReadWhileStill {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
@@ -344,6 +347,7 @@ impl<'a> Run<'a> {
         let cluster = &ours.sandboxed;
         // 7. Stop; and nothing may be left.
         self.progress.step("stopping the nodes");
+        versions::note_boots(cluster, &mut self.manifest);
         let stopped_nodes = cluster.stop_all(STOP).await;
         self.manifest.moments.stopped = Some(self.clock.now());
         let stopped_services = ours.services.stop(STOP).await;
@@ -404,6 +408,7 @@ impl<'a> Run<'a> {
             seed: self.spec.seed,
             bug: self.spec.bug.clone(),
             settings: self.spec.set.clone(),
+            versions: self.spec.versions.clone(),
             traces: self.dir.trace_dir(),
         };
         (sites.collect(), setup)
@@ -691,6 +696,8 @@ fn manifest(
             forwards: system.claims.forwards,
             bug: spec.bug.clone(),
             settings: spec.set.iter().cloned().collect(),
+            versions: BTreeMap::new(),
+            boots: BTreeMap::new(),
         },
         nodes: nodes.to_vec(),
         workload: spec.workload.name.to_owned(),
@@ -720,7 +727,8 @@ impl RunSpec {
     /// Returns the faults: of a file, or dealt from the seed.
     fn faults(&self, nodes: &[NodeName]) -> Result<Vec<Planned>, Failure> {
         if let Some(file) = &self.args.schedule {
-            let file = schedule_file::load(file, nodes).map_err(Failure::bad_input)?;
+            let known = self.system.node.version_names();
+            let file = schedule_file::load(file, nodes, &known).map_err(Failure::bad_input)?;
             return Ok(file.plan);
         }
         Ok(plan(&PlanSpec {
@@ -730,6 +738,7 @@ impl RunSpec {
             interval: self.args.nemesis_interval,
             seed: self.seed,
             timing: Timing { election_timeout: self.system.timing.election.1 },
+            versions: versions::of(&self.system),
         }))
     }
 }

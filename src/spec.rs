@@ -1,15 +1,17 @@
 //! One run, as it was asked for: names resolved, defaults filled in, everything checked before anything starts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use squall_cluster::{Firewall, Tcp};
+use squall_history::NodeName;
 use squall_nemesis::Family;
 use squall_systems::SystemSpec;
 use squall_workloads::Workload;
 
 use crate::cli::TestArgs;
 use crate::failure::Failure;
-use crate::run;
+use crate::{run, versions};
 
 /// How many nodes the sandbox has addresses for, and more than any Raft cluster needs.
 const MOST_NODES: usize = 20;
@@ -55,6 +57,8 @@ pub(crate) struct RunSpec {
     pub set: Vec<(String, String)>,
     /// The system under test.
     pub system: SystemSpec,
+    /// The versions that nodes start as where that is not the page's first.
+    pub versions: BTreeMap<NodeName, String>,
     /// What nodes live in.
     pub ground: Ground,
     /// How partitions are made.
@@ -103,11 +107,12 @@ impl RunSpec {
             nodes,
             concurrency: concurrency(&args.concurrency, nodes)?,
             workload,
+            families: families(args.nemesis.as_deref().unwrap_or(DEFAULT_NEMESIS), &system)?,
+            versions: versions::initial(args.versions.as_deref(), &system, nodes)?,
             system,
             ground: ground(&args.network)?,
             firewall: run::firewall(&args.firewall)?,
             tcp: run::tcp(&args.tcp)?,
-            families: families(args.nemesis.as_deref().unwrap_or(DEFAULT_NEMESIS))?,
             bug: bug(args.bug.as_deref())?,
             set: settings(args)?,
             seed: args.seed.unwrap_or_else(seed_of_now),
@@ -148,8 +153,9 @@ fn workload(name: &str) -> Result<&'static Workload, Failure> {
     })
 }
 
-fn families(text: &str) -> Result<Vec<Family>, Failure> {
-    squall_nemesis::parse_families(text).map_err(Failure::bad_input)
+fn families(text: &str, system: &SystemSpec) -> Result<Vec<Family>, Failure> {
+    let families = squall_nemesis::parse_families(text).map_err(Failure::bad_input)?;
+    versions::families(text, families, system)
 }
 
 fn bug(name: Option<&str>) -> Result<Option<String>, Failure> {

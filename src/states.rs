@@ -5,19 +5,30 @@ use std::io::BufReader;
 
 use anyhow::Context;
 use squall_checker::{Row, replicas};
+use squall_cluster::Cluster;
 use squall_history::RunDir;
 use squall_history::log::Log;
-use squall_history::states::{Answer, States};
+use squall_history::states::{Answer, State, States};
 use squall_systems::StateProbe;
 
 use crate::clock::Clock;
 use crate::failure::Failure;
 
-/// Asks every node and writes down what it says.
-pub(crate) async fn record(run: &RunDir, probe: &StateProbe, clock: Clock) -> Result<(), Failure> {
+/// Asks every node and writes down what it says. Where a node does not tell its version, the cluster that started it may.
+pub(crate) async fn record(
+    run: &RunDir,
+    probe: &StateProbe,
+    clock: Clock,
+    cluster: &dyn Cluster,
+) -> Result<(), Failure> {
     let said = probe.ask().await;
     let time = clock.now();
-    let answers = said.into_iter().map(|(node, state)| Answer { node, time, state }).collect();
+    let answer = |(node, state): (_, Result<State, String>)| {
+        let version = cluster.version(&node);
+        let known = |state: State| State { version: state.version.or(version), ..state };
+        Answer { node, time, state: state.map(known) }
+    };
+    let answers = said.into_iter().map(answer).collect();
     let states = States::new(probe.positions(), answers);
     run.write_whole(&run.states(), states.to_text().as_bytes())?;
     Ok(())

@@ -68,6 +68,21 @@ pub trait Cluster: Send + Sync {
     /// Ends a node's processes with SIGKILL and returns once they are gone.
     fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>>;
 
+    /// Asks a node's processes to end by SIGTERM, kills those that do not in time, and returns once they are gone.
+    fn terminate<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { Err(one_version(node)) })
+    }
+
+    /// Has a node run this version of the system from its next start on.
+    fn choose_version(&self, node: &NodeName, _version: &str) -> Result<(), ClusterError> {
+        Err(one_version(node))
+    }
+
+    /// Returns the version that a node runs, or will run from its next start on; none where there is one only.
+    fn version(&self, _node: &NodeName) -> Option<String> {
+        None
+    }
+
     /// Starts a node again on its data and returns once the process exists.
     fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>>;
 
@@ -140,6 +155,10 @@ pub enum ClusterError {
     /// Something else is wrong, and what to do about it.
     #[error("{0}")]
     Other(String),
+}
+
+fn one_version(node: &NodeName) -> ClusterError {
+    ClusterError::Other(format!("only one version is known of {node}"))
 }
 
 /// Returns an error with its causes in one line.

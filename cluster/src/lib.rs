@@ -35,7 +35,7 @@ pub use data::{DataDirs, PlainDirs};
 pub use launch::{Direct, Launch};
 pub use leftovers::{Host, Leftovers};
 pub use links::{Chosen, Firewall, Iptables, LinkPlane, Netlink, choose};
-pub use node::{Invocation, NodePlan, Ready, ReadyCheck};
+pub use node::{Invocation, NodePlan, Ready, ReadyCheck, VersionPlan};
 pub use proxy::Counters;
 pub use sandbox::{Sandbox, SandboxError, Tier, enter, enter_without_namespaces};
 pub use sandboxed::{Means, Sandboxed, Stopped};

@@ -17,10 +17,24 @@ pub struct NodePlan {
     pub argv: Vec<String>,
     /// Variables on top of the harness's own. `{boot}` stands for the number of the boot, counted from 0.
     pub env: Vec<(String, String)>,
+    /// What is run instead where the node may run one of several versions; the first boot runs the one that `argv` and
+    /// `env` are of.
+    pub versions: Vec<VersionPlan>,
     /// When it counts as ready.
     pub ready: Ready,
     /// Its data directory, which is its working directory too.
     pub data: PathBuf,
+}
+
+/// How a node is started as one version of the system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionPlan {
+    /// The version's name.
+    pub name: String,
+    /// Program and arguments, as in [`NodePlan`].
+    pub argv: Vec<String>,
+    /// Variables, as in [`NodePlan`].
+    pub env: Vec<(String, String)>,
 }
 
 /// When a node counts as ready.
@@ -62,11 +76,33 @@ pub struct Invocation {
 impl NodePlan {
     /// Returns what is run at this boot, counted from 0.
     pub fn for_boot(&self, boot: u32) -> Invocation {
-        let fill = |text: &String| text.replace("{boot}", &boot.to_string());
-        Invocation {
-            argv: self.argv.iter().map(fill).collect(),
-            env: self.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
-        }
+        filled(&self.argv, &self.env, boot)
+    }
+
+    /// Returns the version of this name.
+    pub fn version(&self, name: &str) -> Option<&VersionPlan> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+
+    /// Returns the version that the first boot runs.
+    pub fn first_version(&self) -> Option<&VersionPlan> {
+        let same = |version: &&VersionPlan| version.argv == self.argv && version.env == self.env;
+        self.versions.iter().find(same)
+    }
+}
+
+impl VersionPlan {
+    /// Returns what is run at this boot, counted from 0.
+    pub fn for_boot(&self, boot: u32) -> Invocation {
+        filled(&self.argv, &self.env, boot)
+    }
+}
+
+fn filled(argv: &[String], env: &[(String, String)], boot: u32) -> Invocation {
+    let fill = |text: &String| text.replace("{boot}", &boot.to_string());
+    Invocation {
+        argv: argv.iter().map(fill).collect(),
+        env: env.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
     }
 }
 
@@ -81,6 +117,7 @@ mod tests {
             ip: Ipv4Addr::new(10, 77, 0, 1),
             argv: vec!["node".into(), "--boot={boot}".into()],
             env: vec![("SQUALL_TRACE".into(), "trace/n1.{boot}.jsonl".into())],
+            versions: Vec::new(),
             ready: Ready { check: ReadyCheck::Log("up".into()), within: Duration::from_secs(1) },
             data: "data".into(),
         };

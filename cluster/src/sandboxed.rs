@@ -1,5 +1,6 @@
 //! The cluster whose nodes are processes of ours: in network namespaces, or on loopback addresses behind proxies.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -136,6 +137,12 @@ impl Sandboxed {
         self.node(node).map_or(0, |node| node.boots())
     }
 
+    /// Returns the version that each boot of each node ran; nothing for nodes of one version.
+    pub fn versions_run(&self) -> BTreeMap<NodeName, Vec<String>> {
+        let each = self.nodes.iter().map(|node| (node.plan.name.clone(), node.versions_run()));
+        each.filter(|(_, ran)| !ran.is_empty()).collect()
+    }
+
     /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.network
@@ -226,6 +233,18 @@ impl Cluster for Sandboxed {
 
     fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
         Box::pin(async move { self.node(node)?.kill().await })
+    }
+
+    fn terminate<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { self.node(node)?.terminate().await })
+    }
+
+    fn choose_version(&self, node: &NodeName, version: &str) -> Result<(), ClusterError> {
+        self.node(node)?.choose_version(version)
+    }
+
+    fn version(&self, node: &NodeName) -> Option<String> {
+        self.node(node).ok()?.version()
     }
 
     fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {

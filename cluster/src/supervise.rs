@@ -24,6 +24,9 @@ use crate::{Applied, ClusterError, NodeState, Observation};
 /// How long the kernel may take to stop or end processes. Microseconds, unless they wait for a disk.
 const KERNEL_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a node has to end when it is asked to in the midst of a run.
+const TERM_WITHIN: Duration = Duration::from_secs(2);
+
 /// A node that ended though nobody asked it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
@@ -99,6 +102,15 @@ struct Life {
     invocation: Option<(Invocation, [u64; 2])>,
 }
 
+/// Which versions of the system a node runs, by their place in its plan.
+#[derive(Debug, Default)]
+struct Versions {
+    /// From the next start on.
+    chosen: Option<String>,
+    /// Of each boot.
+    ran: Vec<String>,
+}
+
 /// One node's process.
 #[derive(Debug)]
 pub(crate) struct Supervised {
@@ -106,6 +118,7 @@ pub(crate) struct Supervised {
     place: Place,
     output: Output,
     life: watch::Sender<Life>,
+    versions: Mutex<Versions>,
     deaths: Arc<Deaths>,
     /// One change at a time.
     turn: tokio::sync::Mutex<()>,
@@ -120,7 +133,43 @@ impl Supervised {
             asked: Asked::Nothing,
             invocation: None,
         });
-        Supervised { plan, place, output, life, deaths, turn: tokio::sync::Mutex::new(()) }
+        let chosen = plan.first_version().map(|version| version.name.clone());
+        let versions = Mutex::new(Versions { chosen, ran: Vec::new() });
+        let turn = tokio::sync::Mutex::new(());
+        Supervised { plan, place, output, life, versions, deaths, turn }
+    }
+
+    fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
+        self.versions.lock().expect("nobody panics while choosing a version")
+    }
+
+    /// Returns the version that the next boot runs.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.versions().chosen.clone()
+    }
+
+    /// Returns the version that each boot ran.
+    pub(crate) fn versions_run(&self) -> Vec<String> {
+        self.versions().ran.clone()
+    }
+
+    /// Runs this version from the next start on.
+    pub(crate) fn choose_version(&self, version: &str) -> Result<(), ClusterError> {
+        if self.plan.version(version).is_none() {
+            let why = format!("{} has no version {version}", self.name());
+            return Err(ClusterError::Other(why));
+        }
+        self.versions().chosen = Some(version.to_owned());
+        Ok(())
+    }
+
+    /// Returns what the next boot runs.
+    fn invocation(&self, boot: u32) -> Invocation {
+        let chosen = self.version();
+        match chosen.and_then(|version| self.plan.version(&version)) {
+            Some(version) => version.for_boot(boot),
+            None => self.plan.for_boot(boot),
+        }
     }
 
     pub(crate) fn state(&self) -> NodeState {
@@ -156,7 +205,7 @@ impl Supervised {
         }
         let started = Instant::now();
         let boot = self.boots();
-        let invocation = launch.wrap(self.name(), boot, self.plan.for_boot(boot));
+        let invocation = launch.wrap(self.name(), boot, self.invocation(boot));
         let written = self.output.lengths();
         let failed = |source| ClusterError::Io {
             what: "start",
@@ -174,6 +223,10 @@ impl Supervised {
             took: started.elapsed(),
             commands: vec![shell_line(&self.plan, &invocation)],
         };
+        let mut versions = self.versions();
+        let chosen = versions.chosen.clone();
+        versions.ran.extend(chosen);
+        drop(versions);
         self.watch(child, boot, invocation, written);
         Ok(applied)
     }
@@ -286,6 +339,17 @@ impl Supervised {
             self.end_all(Signal::SIGKILL, KERNEL_WITHIN).await?;
         }
         Ok(ended.is_err())
+    }
+
+    /// Asks the node to end in the midst of a run, and makes it if it does not.
+    pub(crate) async fn terminate(&self) -> Result<Applied, ClusterError> {
+        let started = Instant::now();
+        let made = self.stop(TERM_WITHIN).await?;
+        let mut commands = vec![format!("kill -TERM # {}", self.name())];
+        if made {
+            commands.push(format!("kill -KILL # {}, after {TERM_WITHIN:?}", self.name()));
+        }
+        Ok(Applied { took: started.elapsed(), commands })
     }
 
     fn ask(&self, asked: Asked) {

@@ -74,6 +74,12 @@ pub struct SystemInfo {
     /// Settings of its nodes that differ from its defaults.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// The versions that its nodes may run, each with a hash of its binary, empty where unknown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
+    /// The version that each boot of each node ran, the first boot first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub boots: BTreeMap<NodeName, Vec<String>>,
 }
 
 /// How far a run got.

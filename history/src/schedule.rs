@@ -13,6 +13,7 @@
 mod file;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -112,6 +113,15 @@ pub enum Fault {
     Kill,
     /// SIGSTOP; healed by SIGCONT.
     Pause,
+    /// The node ends, and comes back on its data as another version of the system.
+    Upgrade {
+        /// Which version, by its name in the system's page; the next one where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        /// How it ends.
+        #[serde(default)]
+        signal: Ending,
+    },
     /// Who hears whom; healed by connecting all.
     Partition {
         /// The shape of the cut.
@@ -148,7 +158,7 @@ impl Fault {
     /// Returns who is on the other end of the links that the fault is about, where it names them.
     pub fn receivers(&self) -> Option<&Target> {
         match self {
-            Fault::Kill | Fault::Pause | Fault::Partition { .. } => None,
+            Fault::Kill | Fault::Pause | Fault::Upgrade { .. } | Fault::Partition { .. } => None,
             Fault::Delay { to, .. } | Fault::Hold { to } | Fault::Drop { to } => Some(&**to),
         }
     }
@@ -158,6 +168,7 @@ impl Fault {
         match self {
             Fault::Kill => "kill",
             Fault::Pause => "pause",
+            Fault::Upgrade { .. } => "upgrade",
             Fault::Partition { .. } => "partition",
             Fault::Delay { .. } => "delay",
             Fault::Hold { .. } => "hold",
@@ -182,8 +193,34 @@ impl fmt::Display for Fault {
         f.write_str(self.family())?;
         match self {
             Fault::Kill | Fault::Pause | Fault::Hold { .. } | Fault::Drop { .. } => Ok(()),
+            Fault::Upgrade { version: None, .. } => Ok(()),
+            Fault::Upgrade { version: Some(version), .. } => write!(f, " to {version}:"),
             Fault::Delay { by, .. } => write!(f, " {}", duration::print(*by)),
             Fault::Partition { shape } => write!(f, " {shape}"),
+        }
+    }
+}
+
+/// How a node ends that comes back as another version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It is asked to end, and killed if it does not.
+    #[default]
+    Sigterm,
+    /// It is killed.
+    Sigkill,
+}
+
+impl Ending {
+    /// Both.
+    pub const ALL: [Ending; 2] = [Ending::Sigterm, Ending::Sigkill];
+
+    /// Returns the word of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Sigterm => "sigterm",
+            Ending::Sigkill => "sigkill",
         }
     }
 }
@@ -302,6 +339,9 @@ pub struct Resolved {
     /// For a partition, the directed pairs that are cut: the first is not heard by the second.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<(NodeName, NodeName)>,
+    /// For an upgrade, the version as which each node comes back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<NodeName, String>,
 }
 
 /// What became of a fault.

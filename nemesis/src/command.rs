@@ -4,12 +4,22 @@ use std::fmt;
 
 use squall_cluster::{Cut, Traffic};
 use squall_history::NodeName;
+use squall_history::schedule::Ending;
 
 /// One change of a process, or of all links at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cmd {
     /// SIGKILL.
     Kill(NodeName),
+    /// End the node, so that it comes back as another version.
+    Retire {
+        /// Which node.
+        node: NodeName,
+        /// How it ends.
+        by: Ending,
+        /// The version of its next boot.
+        next: String,
+    },
     /// Start on the same data.
     Start(NodeName),
     /// SIGSTOP.
@@ -27,6 +37,7 @@ impl fmt::Display for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cmd::Kill(node) => write!(f, "kill {node}"),
+            Cmd::Retire { node, by, next } => write!(f, "{} {node}, next {next}", by.name()),
             Cmd::Start(node) => write!(f, "start {node}"),
             Cmd::Pause(node) => write!(f, "pause {node}"),
             Cmd::Resume(node) => write!(f, "resume {node}"),

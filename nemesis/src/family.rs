@@ -11,11 +11,16 @@ pub enum Family {
     Pause,
     /// Cut links.
     Partition,
+    /// SIGTERM or SIGKILL and restart as another version.
+    Upgrade,
 }
 
 impl Family {
     /// Every family, in the order in which they are listed.
-    pub const ALL: [Family; 3] = [Family::Kill, Family::Pause, Family::Partition];
+    pub const ALL: [Family; 4] = [Family::Kill, Family::Pause, Family::Partition, Family::Upgrade];
+
+    /// Those that every system can suffer, whatever its page says.
+    pub const COMMON: [Family; 3] = [Family::Kill, Family::Pause, Family::Partition];
 
     /// Returns its name.
     pub fn name(self) -> &'static str {
@@ -28,6 +33,7 @@ impl Family {
             Family::Kill => &FAMILIES[0],
             Family::Pause => &FAMILIES[1],
             Family::Partition => &FAMILIES[2],
+            Family::Upgrade => &FAMILIES[3],
         }
     }
 }
@@ -70,7 +76,7 @@ impl fmt::Display for Assumption {
     }
 }
 
-static FAMILIES: [FamilyInfo; 3] = [
+static FAMILIES: [FamilyInfo; 4] = [
     FamilyInfo {
         family: Family::Kill,
         name: "kill",
@@ -93,6 +99,14 @@ static FAMILIES: [FamilyInfo; 3] = [
         summary: "cut links: isolate, halves, majorities-ring, bridge, one-way in and out",
         needs: "network namespaces and a firewall in them (iptables or nftables), or proxies; 2 nodes or more",
         finds: "stale reads, two leaders that both answer, commits without a majority, bad truncation",
+        breaks: Assumption::None,
+    },
+    FamilyInfo {
+        family: Family::Upgrade,
+        name: "upgrade",
+        summary: "roll the nodes to the next version, one at a time: SIGTERM or SIGKILL, restart on the same data",
+        needs: "a page with [node.versions]; part of all where there is one",
+        finds: "formats that the other version misreads, mixed clusters that disagree on what an entry does",
         breaks: Assumption::None,
     },
 ];
@@ -118,7 +132,7 @@ pub struct UnknownFamily {
 
 /// Reads `kill,pause,partition`, `all` or `none`. A family named twice counts once.
 ///
-/// `all` means those that break no assumption, which a correct Raft survives.
+/// `all` means those that break no assumption, which a correct Raft survives, and that need nothing of the system's page.
 pub fn parse_families(text: &str) -> Result<Vec<Family>, UnknownFamily> {
     let mut chosen = Vec::new();
     for word in text.split(',').map(str::trim) {
@@ -144,7 +158,7 @@ fn parse_word(word: &str) -> Result<Vec<Family>, UnknownFamily> {
 }
 
 fn sparing(assumption: Assumption) -> Vec<Family> {
-    Family::ALL.into_iter().filter(|family| family.info().breaks == assumption).collect()
+    Family::COMMON.into_iter().filter(|family| family.info().breaks == assumption).collect()
 }
 
 fn unknown(word: &str) -> UnknownFamily {
@@ -168,7 +182,7 @@ mod tests {
     #[test]
     fn families_are_named_in_a_list() {
         assert_eq!(parse_families("pause, kill,pause"), Ok(vec![Family::Pause, Family::Kill]));
-        assert_eq!(parse_families("all"), Ok(Family::ALL.to_vec()));
+        assert_eq!(parse_families("all"), Ok(Family::COMMON.to_vec()));
         assert_eq!(parse_families("none"), Ok(Vec::new()));
     }
 
@@ -179,7 +193,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown fault family \"partion\"; did you mean partition?; \
-             there are kill, pause, partition, all and none"
+             there are kill, pause, partition, upgrade, all and none"
         );
         assert_eq!(parse_families("earthquake").unwrap_err().nearest, None);
         assert!(parse_families("").is_err());

@@ -23,9 +23,11 @@ pub mod schedule_file;
 mod shell;
 pub mod target;
 mod traffic;
+mod upgrade;
 
 pub use command::Cmd;
 pub use family::{Assumption, Family, FamilyInfo, UnknownFamily, families, parse_families};
 pub use journal::Journal;
 pub use plan::{PlanSpec, Timing, default_interval, heal_by, plan};
 pub use run::{Nemesis, NemesisError, NemesisReport, World};
+pub use upgrade::Versions;

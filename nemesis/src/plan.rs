@@ -16,9 +16,10 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use squall_history::NodeName;
-use squall_history::schedule::{Condition, Fault, Planned, Shape, Target, Trigger};
+use squall_history::schedule::{Condition, Ending, Fault, Planned, Shape, Target, Trigger};
 
 use crate::Family;
+use crate::Versions;
 use crate::random::plan_stream;
 
 /// Everything that the plan is a function of.
@@ -36,6 +37,8 @@ pub struct PlanSpec {
     pub seed: u64,
     /// How fast the system is.
     pub timing: Timing,
+    /// The versions of the system.
+    pub versions: Versions,
 }
 
 /// What the lengths of faults are measured by.
@@ -75,7 +78,9 @@ pub fn plan(spec: &PlanSpec) -> Vec<Planned> {
     }
     let mut dealer = Dealer::new(spec);
     for slot in slots(spec) {
-        dealer.deal(slot);
+        if dealer.deal(slot).is_none() {
+            break;
+        }
     }
     dealer.dealt.into_iter().map(|dealt| dealt.planned).collect()
 }
@@ -96,6 +101,7 @@ fn slots(spec: &PlanSpec) -> Vec<Slot> {
     let window = until - lead_in;
     let fitting = window.as_millis() / interval.max(CLOSEST).as_millis();
     let count = usize::try_from(fitting).unwrap_or(usize::MAX).max(families);
+    let count = count.max(for_upgrades(spec, window));
     let length = window / u32::try_from(count).unwrap_or(u32::MAX);
     let mut begins = lead_in;
     let mut slots = Vec::new();
@@ -104,6 +110,20 @@ fn slots(spec: &PlanSpec) -> Vec<Slot> {
         begins += length;
     }
     slots
+}
+
+/// Faults that make room for upgrades come no closer together than this.
+const ROLLING: Duration = Duration::from_millis(500);
+
+/// Returns how many slots it takes for every node to come to the newest version, as far as they fit; none where the
+/// user said how far apart faults are.
+fn for_upgrades(spec: &PlanSpec, window: Duration) -> usize {
+    if spec.interval.is_some() || !spec.families.contains(&Family::Upgrade) {
+        return 0;
+    }
+    let wanted = spec.versions.steps(spec.nodes.len()) * spec.families.len();
+    let fitting = window.as_millis() / ROLLING.as_millis();
+    wanted.min(usize::try_from(fitting).unwrap_or(usize::MAX))
 }
 
 /// A fault, and when it will begin and end if all goes as planned.
@@ -122,6 +142,9 @@ struct Dealer<'a> {
     crashes: Vec<Target>,
     stops: Vec<Target>,
     cuts: Vec<(Shape, Target)>,
+    rolls: Vec<Target>,
+    /// How many upgrades were dealt.
+    upgrades: usize,
     dealt: Vec<Dealt>,
 }
 
@@ -134,12 +157,15 @@ impl Dealer<'_> {
             crashes: Vec::new(),
             stops: Vec::new(),
             cuts: Vec::new(),
+            rolls: Vec::new(),
+            upgrades: 0,
             dealt: Vec::new(),
         }
     }
 
-    fn deal(&mut self, slot: Slot) {
-        let family = draw(&mut self.families, &self.spec.families, &mut self.rng);
+    /// Deals one fault; none once there is nothing left to deal.
+    fn deal(&mut self, slot: Slot) -> Option<()> {
+        let family = self.family()?;
         let (fault, target) = self.choose(family);
         let start = self.begin(slot, family);
         let room = self.room(slot, start.nominal);
@@ -149,6 +175,25 @@ impl Dealer<'_> {
             Planned { delay: start.delay, ..Planned::new(id, start.trigger, fault, target, lasts) };
         let (begins, ends) = (start.nominal, start.nominal + lasts);
         self.dealt.push(Dealt { planned, begins, ends, certain: start.certain });
+        Some(())
+    }
+
+    /// Returns the next family. Upgrades end when every node runs the newest version.
+    fn family(&mut self) -> Option<Family> {
+        let families = &self.spec.families;
+        for _ in 0..=families.len() {
+            let family = draw(&mut self.families, families, &mut self.rng);
+            if family != Family::Upgrade || self.goal().is_some() {
+                return Some(family);
+            }
+        }
+        None
+    }
+
+    /// Returns to which version the next upgrade goes.
+    fn goal(&self) -> Option<String> {
+        let goal = self.spec.versions.goal(self.upgrades, self.spec.nodes.len());
+        goal.map(str::to_owned)
     }
 
     fn choose(&mut self, family: Family) -> (Fault, Target) {
@@ -164,6 +209,16 @@ impl Dealer<'_> {
                 let (shape, target) = draw(&mut self.cuts, &partitions(nodes), &mut self.rng);
                 (Fault::Partition { shape }, target)
             }
+            Family::Upgrade => {
+                let version = self.goal();
+                self.upgrades += 1;
+                let signal = match self.rng.random_range(0..2) {
+                    0 => Ending::Sigterm,
+                    _ => Ending::Sigkill,
+                };
+                let target = draw(&mut self.rolls, &upgrade_targets(nodes), &mut self.rng);
+                (Fault::Upgrade { version, signal }, target)
+            }
         }
     }
 
@@ -175,6 +230,8 @@ impl Dealer<'_> {
         match self.dealt.last() {
             Some(before) if before.certain && !first_round => hang_on(before, roll, delay, family)
                 .filter(|start| start.nominal <= slot.begins + slot.length / 2)
+                // The roll goes on, whoever leads.
+                .filter(|start| start.certain || family != Family::Upgrade)
                 .unwrap_or(Start::at(at)),
             Some(_) | None => Start::at(at),
         }
@@ -195,6 +252,8 @@ impl Dealer<'_> {
     fn lasts(&mut self, fault: &Fault, target: &Target, room: Duration) -> Duration {
         let timeout = self.spec.timing.election_timeout;
         let (least, most) = match (fault, target) {
+            // It is meant to come back.
+            (Fault::Upgrade { .. }, _) => (0, 2),
             // Nothing is acknowledged without a majority: long enough to see that, and no longer.
             (Fault::Kill | Fault::Pause, Target::Majority | Target::All) => (1, 5),
             // The others elect a leader, and the old one has time to be wrong about it.
@@ -269,6 +328,14 @@ fn process_targets(nodes: usize) -> Vec<Target> {
         targets.extend([Target::Minority, Target::Majority]);
     }
     targets
+}
+
+/// The targets of upgrades: one node at a time.
+fn upgrade_targets(nodes: usize) -> Vec<Target> {
+    match nodes {
+        1 => vec![Target::One],
+        _ => vec![Target::One, Target::NotLeader, Target::Leader],
+    }
 }
 
 /// The partitions that differ with so many nodes.

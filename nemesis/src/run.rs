@@ -22,6 +22,7 @@ use crate::random::target_stream;
 use crate::shell::{self, Done};
 use crate::target::{self, Scene};
 use crate::traffic::{self, Treatments};
+use crate::upgrade::{self, Versions};
 use crate::{Cmd, Journal, grudge};
 
 /// What the nemesis acts on.
@@ -33,6 +34,8 @@ pub struct World {
     pub leader: Arc<dyn LeaderProbe>,
     /// The recorder's clock.
     pub clock: Arc<dyn Fn() -> Nanos + Send + Sync>,
+    /// The versions of the system.
+    pub versions: Versions,
 }
 
 /// A plan that is about to happen.
@@ -255,13 +258,24 @@ impl Storm {
 
     async fn install(&mut self, planned: Planned) {
         let mut rng = target_stream(self.seed, planned.id);
-        let targets = match self.resolve(&planned.target, &mut rng).await {
+        let among = match &planned.fault {
+            Fault::Upgrade { version, .. } => {
+                let (cluster, versions) = (&*self.world.cluster, &self.world.versions);
+                versions.candidates(&planned.target, version.as_deref(), cluster)
+            }
+            _ => Ok(self.world.cluster.nodes().to_vec()),
+        };
+        let targets = match among {
+            Ok(among) => self.resolve(&planned.target, &among, &mut rng).await,
+            Err(why) => Err(why),
+        };
+        let targets = match targets {
             Ok(targets) => targets,
             Err(why) => return self.skip(planned.id, why),
         };
         let receivers = match planned.fault.receivers() {
             None => Vec::new(),
-            Some(target) => match self.resolve(target, &mut rng).await {
+            Some(target) => match self.resolve_among_all(target, &mut rng).await {
                 Ok(receivers) => receivers,
                 Err(why) => return self.skip(planned.id, format!("\"to\": {why}")),
             },
@@ -276,9 +290,20 @@ impl Storm {
         }
     }
 
+    async fn resolve_among_all(
+        &mut self,
+        wanted: &Target,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Vec<NodeName>, String> {
+        let all = self.world.cluster.nodes().to_vec();
+        self.resolve(wanted, &all, rng).await
+    }
+
+    /// Turns a target into nodes, of which only these come into question.
     async fn resolve(
         &mut self,
         wanted: &Target,
+        nodes: &[NodeName],
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<NodeName>, String> {
         let cluster = &*self.world.cluster;
@@ -286,10 +311,10 @@ impl Storm {
             true => leader::ask(&*self.world.leader).await,
             false => None,
         };
-        let mut running = cluster.nodes().to_vec();
+        let leader = leader.filter(|leader| nodes.contains(leader));
+        let mut running = nodes.to_vec();
         running.retain(|node| cluster.state(node) == NodeState::Running);
         let hits = self.agenda.hits();
-        let nodes = cluster.nodes();
         let scene = Scene { nodes, running: &running, leader: leader.as_ref(), hits: &hits };
         target::resolve(wanted, &scene, rng)
     }
@@ -303,10 +328,14 @@ impl Storm {
         ring: &[NodeName],
     ) -> Result<(Resolved, Steps), (Resolved, String)> {
         let (id, time) = (planned.id, (self.world.clock)());
-        let resolved = |nodes| Resolved { id, time, nodes, cut: Vec::new() };
+        let resolved =
+            |nodes| Resolved { id, time, nodes, cut: Vec::new(), versions: BTreeMap::new() };
         let hold = match planned.fault {
             Fault::Kill => Hold::Killed,
             Fault::Pause => Hold::Paused,
+            Fault::Upgrade { .. } => {
+                return self.decide_upgrade(planned, resolved(targets));
+            }
             Fault::Partition { shape } => {
                 return match grudge::grudge(shape, &targets, ring) {
                     Ok(grudge) => Ok(self.decide_cut(resolved(grudge.nodes), grudge.cut)),
@@ -323,6 +352,31 @@ impl Storm {
             true => Err((resolved(targets), steps.notes.join("; "))),
             false => Ok((resolved(steps.hit.clone()), steps)),
         }
+    }
+
+    fn decide_upgrade(
+        &mut self,
+        planned: &Planned,
+        mut resolved: Resolved,
+    ) -> Result<(Resolved, Steps), (Resolved, String)> {
+        let Fault::Upgrade { version, signal } = &planned.fault else {
+            return Err((resolved, "it is no upgrade".to_owned()));
+        };
+        let cluster = &*self.world.cluster;
+        let (going, staying) =
+            self.world.versions.destinations(&resolved.nodes, version.as_deref(), cluster);
+        let nodes: Vec<NodeName> = going.keys().cloned().collect();
+        let mut steps =
+            self.holds.install(planned.id, Hold::Killed, &nodes, |node| cluster.state(node));
+        steps.notes.splice(..0, staying);
+        upgrade::retire(&mut steps, *signal, &going);
+        if steps.hit.is_empty() {
+            return Err((resolved, steps.notes.join("; ")));
+        }
+        resolved.nodes.clone_from(&steps.hit);
+        resolved.versions = going;
+        resolved.versions.retain(|node, _| steps.hit.contains(node));
+        Ok((resolved, steps))
     }
 
     fn decide_traffic(
@@ -367,7 +421,7 @@ impl Storm {
     async fn heal(&mut self, id: u32) {
         let Some(InForce { fault, text }) = self.faults.remove(&id) else { return };
         let steps = match fault {
-            Fault::Kill | Fault::Pause => {
+            Fault::Kill | Fault::Pause | Fault::Upgrade { .. } => {
                 let cluster = &*self.world.cluster;
                 self.holds.heal(id, |node| cluster.state(node))
             }
@@ -424,7 +478,11 @@ impl Storm {
     }
 
     fn ended_by_itself(&mut self, cmd: &Cmd) -> bool {
-        let (Cmd::Kill(node) | Cmd::Start(node) | Cmd::Pause(node) | Cmd::Resume(node)) = cmd
+        let (Cmd::Kill(node)
+        | Cmd::Retire { node, .. }
+        | Cmd::Start(node)
+        | Cmd::Pause(node)
+        | Cmd::Resume(node)) = cmd
         else {
             return false;
         };

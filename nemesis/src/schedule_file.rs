@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use squall_history::NodeName;
 use squall_history::jsonl::Header;
 use squall_history::schedule::{
-    Condition, FORMAT, Pick, Planned, Shape, Target, Trigger, duration,
+    Condition, Ending, FORMAT, Fault, Pick, Planned, Shape, Target, Trigger, duration,
 };
 
 use crate::Family;
@@ -52,16 +52,25 @@ pub enum ScheduleError {
     },
 }
 
-/// Reads a file for a cluster of these nodes.
-pub fn load(path: &Path, nodes: &[NodeName]) -> Result<ScheduleFile, ScheduleError> {
+/// Reads a file for a cluster of these nodes, whose system has these versions.
+pub fn load(
+    path: &Path,
+    nodes: &[NodeName],
+    versions: &[String],
+) -> Result<ScheduleFile, ScheduleError> {
     let name = path.display().to_string();
     let bytes =
         fs::read(path).map_err(|source| ScheduleError::Read { path: name.clone(), source })?;
-    parse(&name, &String::from_utf8_lossy(&bytes), nodes)
+    parse(&name, &String::from_utf8_lossy(&bytes), nodes, versions)
 }
 
 /// Reads the text of a file, whose name is for messages.
-pub fn parse(file: &str, text: &str, nodes: &[NodeName]) -> Result<ScheduleFile, ScheduleError> {
+pub fn parse(
+    file: &str,
+    text: &str,
+    nodes: &[NodeName],
+    versions: &[String],
+) -> Result<ScheduleFile, ScheduleError> {
     let at = |line, why| ScheduleError::Line { file: file.to_owned(), line, why };
     let mut lines = (1..).zip(text.split_inclusive('\n'));
     check_header(lines.next().map_or("", |(_, line)| line)).map_err(|why| at(1, why))?;
@@ -75,6 +84,7 @@ pub fn parse(file: &str, text: &str, nodes: &[NodeName]) -> Result<ScheduleFile,
                 else {
                     continue;
                 };
+                check_versions(&planned, versions).map_err(|why| at(number, why))?;
                 if let Some(first) = numbers.insert(planned.id, number) {
                     let why = format!("id {} stands on line {first} already", planned.id);
                     return Err(at(number, why));
@@ -119,13 +129,13 @@ fn planned_line(value: &Value, nodes: &[NodeName]) -> Result<Option<Planned>, St
     Ok(Some(planned))
 }
 
-const FIELDS: [&str; 14] = [
-    "id", "at", "after", "delay", "fault", "shape", "target", "to", "by", "jitter", "ramp", "for",
-    "until", "note",
+const FIELDS: [&str; 16] = [
+    "id", "at", "after", "delay", "fault", "shape", "version", "signal", "target", "to", "by",
+    "jitter", "ramp", "for", "until", "note",
 ];
 
 /// Every fault that a schedule may name: the families, and what directed recipes do to single links.
-const FAULTS: [&str; 6] = ["kill", "pause", "partition", "delay", "hold", "drop"];
+const FAULTS: [&str; 7] = ["kill", "pause", "partition", "upgrade", "delay", "hold", "drop"];
 
 /// Looks at each field by hand, because serde does not say what it expected of flattened ones.
 fn check_fields(fields: &Map<String, Value>) -> Result<(), String> {
@@ -178,6 +188,7 @@ fn check_fault(fields: &Map<String, Value>) -> Result<(), String> {
     let word = fault.as_str().ok_or_else(|| format!("expected a fault by name, found {fault}"))?;
     known("fault", word, &FAULTS)?;
     check_link(fields, word)?;
+    check_upgrade(fields, word)?;
     match (word == Family::Partition.name(), fields.get("shape")) {
         (false, None) => Ok(()),
         (false, Some(_)) => Err(format!("\"shape\" is of partitions; a {word} has none")),
@@ -187,6 +198,33 @@ fn check_fault(fields: &Map<String, Value>) -> Result<(), String> {
             known("shape", word, &Shape::ALL.map(Shape::name))
         }
     }
+}
+
+/// Looks at the fields of upgrades.
+fn check_upgrade(fields: &Map<String, Value>, fault: &str) -> Result<(), String> {
+    for name in ["version", "signal"] {
+        let Some(value) = fields.get(name) else { continue };
+        if fault != Family::Upgrade.name() {
+            return Err(format!("\"{name}\" is of upgrades; a {fault} has none"));
+        }
+        let word = value
+            .as_str()
+            .ok_or_else(|| format!("expected a word as \"{name}\", found {value}"))?;
+        if name == "signal" {
+            known("signal", word, &Ending::ALL.map(Ending::name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks whether the system has the versions that an upgrade needs.
+fn check_versions(planned: &Planned, versions: &[String]) -> Result<(), String> {
+    let Fault::Upgrade { version, .. } = &planned.fault else { return Ok(()) };
+    if versions.is_empty() {
+        return Err("an upgrade needs a system whose page lists [node.versions]".to_owned());
+    }
+    let words: Vec<&str> = versions.iter().map(String::as_str).collect();
+    version.as_deref().map_or(Ok(()), |version| known("version", version, &words))
 }
 
 /// Looks at the fields of faults of single links.
@@ -360,9 +398,13 @@ mod tests {
         ["n1", "n2", "n3"].map(NodeName::from).to_vec()
     }
 
+    fn versions() -> Vec<String> {
+        ["1.0", "2.0"].map(str::to_owned).to_vec()
+    }
+
     fn read(lines: &str) -> Result<ScheduleFile, String> {
         let text = format!("{{\"squall\":\"schedule/1\"}}\n{lines}");
-        parse("f", &text, &nodes()).map_err(|error| error.to_string())
+        parse("f", &text, &nodes(), &versions()).map_err(|error| error.to_string())
     }
 
     fn complaint(line: &str) -> String {
@@ -468,6 +510,33 @@ mod tests {
     }
 
     #[test]
+    fn upgrades_name_a_version_of_the_page_or_none() {
+        let line = |fields: &str| {
+            format!(r#"{{"plan":{{"id":1,"at":"2s",{fields},"target":"one","for":"1s"}}}}"#)
+        };
+        let plain = line(r#""fault":"upgrade""#);
+        let full = line(r#""fault":"upgrade","version":"2.0","signal":"sigkill""#);
+        for right in [&plain, &full] {
+            let file = read(right).unwrap();
+            let again = serde_json::to_string(&file.plan[0]).unwrap();
+            assert_eq!(read(&format!("{{\"plan\":{again}}}")).unwrap(), file);
+        }
+        let wrong = [
+            (r#""fault":"upgrade","version":"2.1""#, "did you mean \"2.0\"?"),
+            (r#""fault":"upgrade","version":2"#, "expected a word as \"version\", found 2"),
+            (r#""fault":"upgrade","signal":"sigkil""#, "did you mean \"sigkill\"?"),
+            (r#""fault":"kill","signal":"sigkill""#, "\"signal\" is of upgrades; a kill has none"),
+        ];
+        for (fields, expected) in wrong {
+            let error = complaint(&line(fields));
+            assert!(error.starts_with("f:2: ") && error.contains(expected), "{fields}: {error}");
+        }
+        let text = format!("{{\"squall\":\"schedule/1\"}}\n{plain}\n");
+        let error = parse("f", &text, &nodes(), &[]).unwrap_err().to_string();
+        assert!(error.contains("needs a system whose page lists [node.versions]"), "{error}");
+    }
+
+    #[test]
     fn a_number_given_twice_is_refused() {
         let line = r#"{"plan":{"id":1,"at":"2s","fault":"kill","target":"one","for":"1s"}}"#;
         assert_eq!(complaint(&format!("{line}\n{line}\n")), "f:3: id 1 stands on line 2 already");
@@ -485,8 +554,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_schedule_is_refused() {
-        let error = parse("f", "{\"squall\":\"history/1\"}\n", &nodes()).unwrap_err().to_string();
+        let error =
+            parse("f", "{\"squall\":\"history/1\"}\n", &nodes(), &[]).unwrap_err().to_string();
         assert!(error.starts_with("f:1: expected {\"squall\":\"schedule/1\"}"), "{error}");
-        assert!(parse("f", "", &nodes()).is_err());
+        assert!(parse("f", "", &nodes(), &[]).is_err());
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use squall_cluster::{Applied, Cluster, ClusterError, NodeState, Observation};
+use squall_history::NodeName;
+use squall_history::schedule::Ending;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Cmd;
@@ -25,6 +28,7 @@ pub(crate) async fn run(cluster: &dyn Cluster, cmds: &[Cmd]) -> Vec<Done> {
 
 async fn run_one(cluster: &dyn Cluster, cmd: &Cmd) -> Done {
     let call = match cmd {
+        Cmd::Retire { node, by, next } => retire(cluster, node, *by, next).boxed(),
         Cmd::Kill(node) => cluster.kill(node),
         Cmd::Start(node) => cluster.start(node),
         Cmd::Pause(node) => cluster.pause(node),
@@ -36,6 +40,17 @@ async fn run_one(cluster: &dyn Cluster, cmd: &Cmd) -> Done {
         Ok(done) => done,
         Err(_) => Err(ClusterError::Other(format!("{cmd} did not return within {DEADLINE:?}"))),
     }
+}
+
+/// Ends a node, and then has it come back as another version: one that could not be ended stays what it is.
+async fn retire(cluster: &dyn Cluster, node: &NodeName, by: Ending, next: &str) -> Done {
+    let mut applied = match by {
+        Ending::Sigterm => cluster.terminate(node).await?,
+        Ending::Sigkill => cluster.kill(node).await?,
+    };
+    cluster.choose_version(node, next)?;
+    applied.commands.push(format!("# {node} is {next} from its next start on"));
+    Ok(applied)
 }
 
 /// Looks whether each command has done what it should, again and again for a while: on a busy machine a probe may be late,
@@ -57,7 +72,7 @@ async fn probe_patiently(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
 
 async fn probe_once(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
     let probe = match cmd {
-        Cmd::Kill(node) => cluster.probe_state(node, NodeState::Killed),
+        Cmd::Kill(node) | Cmd::Retire { node, .. } => cluster.probe_state(node, NodeState::Killed),
         Cmd::Pause(node) => cluster.probe_state(node, NodeState::Paused),
         Cmd::Start(node) | Cmd::Resume(node) => cluster.probe_state(node, NodeState::Running),
         Cmd::Cut(cut) => cluster.probe_cut(cut),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use squall_history::NodeName;
 use squall_history::schedule::{Condition, Line, Planned, Trigger, Writer};
-use squall_nemesis::{Family, PlanSpec, Timing, default_interval, heal_by, plan, schedule_file};
+use squall_nemesis::{
+    Family, PlanSpec, Timing, Versions, default_interval, heal_by, plan, schedule_file,
+};
 
 fn names(count: usize) -> Vec<NodeName> {
     (1..=count).map(|i| NodeName::from(format!("n{i}").as_str())).collect()
@@ -15,17 +17,18 @@ fn names(count: usize) -> Vec<NodeName> {
 
 fn spec(nodes: usize, seconds: u64, seed: u64) -> PlanSpec {
     PlanSpec {
-        families: Family::ALL.to_vec(),
+        families: Family::COMMON.to_vec(),
         nodes: names(nodes),
         time_limit: Duration::from_secs(seconds),
         interval: None,
         seed,
         timing: Timing::default(),
+        versions: Versions::default(),
     }
 }
 
 fn specs() -> impl Strategy<Value = PlanSpec> {
-    let families = prop::sample::subsequence(Family::ALL.to_vec(), 1..=3).prop_shuffle();
+    let families = prop::sample::subsequence(Family::COMMON.to_vec(), 1..=3).prop_shuffle();
     let nodes = prop::sample::select(vec![1usize, 2, 3, 4, 5, 7]);
     let interval = prop::option::of((50u64..20_000).prop_map(Duration::from_millis));
     let timeout = (20u64..2000).prop_map(Duration::from_millis);
@@ -37,6 +40,7 @@ fn specs() -> impl Strategy<Value = PlanSpec> {
             interval,
             seed,
             timing: Timing { election_timeout },
+            versions: Versions::default(),
         },
     )
 }
@@ -103,7 +107,7 @@ proptest! {
     #[test]
     fn a_plan_that_is_printed_can_be_run_again(spec in specs()) {
         let plan = plan(&spec);
-        let file = schedule_file::parse("plan", &printed(&plan), &spec.nodes).unwrap();
+        let file = schedule_file::parse("plan", &printed(&plan), &spec.nodes, &[]).unwrap();
         prop_assert_eq!(file.plan, plan);
     }
 }

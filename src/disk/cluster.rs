@@ -33,6 +33,22 @@ impl Cluster for ReadWhileStill {
         })
     }
 
+    fn terminate<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move {
+            let applied = self.cluster.terminate(node).await?;
+            self.readings.begin(node, Still::Dead);
+            Ok(applied)
+        })
+    }
+
+    fn choose_version(&self, node: &NodeName, version: &str) -> Result<(), ClusterError> {
+        self.cluster.choose_version(node, version)
+    }
+
+    fn version(&self, node: &NodeName) -> Option<String> {
+        self.cluster.version(node)
+    }
+
     fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
         Box::pin(async move {
             if let NodeState::Exited { .. } = self.cluster.state(node) {

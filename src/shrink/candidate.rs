@@ -165,7 +165,7 @@ mod tests {
     fn its_schedule_is_one_that_can_be_run() {
         let text = candidate().schedule();
         let nodes = ["n1".into(), "n2".into(), "n3".into()];
-        let parsed = squall_nemesis::schedule_file::parse("s", &text, &nodes).expect("right");
+        let parsed = squall_nemesis::schedule_file::parse("s", &text, &nodes, &[]).expect("right");
         assert_eq!(parsed.plan, candidate().plan);
     }
 }

@@ -153,6 +153,7 @@ fn fault(
 ) -> Finding {
     let what = match family {
         "kill" => "kill and restart",
+        "upgrade" => "versions",
         other => other,
     };
     if let Some(why) = manifest.unavailable.get(family) {
@@ -180,6 +181,20 @@ fn fault(
         }
         (_, false) => Finding::new(what, Standing::Missing, "nothing was acknowledged after it"),
     }
+}
+
+/// Nodes that come back as the next version, where the page has some.
+pub(super) fn versions(
+    system: &SystemSpec,
+    manifest: &Manifest,
+    timeline: &Timeline,
+    history: &History,
+) -> Option<Finding> {
+    let names = system.node.version_names();
+    let (first, last) = (names.first()?, names.last()?);
+    let mut finding = fault(("upgrade", "no upgrade was tried"), manifest, timeline, history);
+    finding.seen = format!("{first} to {last}: {}", finding.seen);
+    Some(finding)
 }
 
 /// The setting in which a run writes down who led before its final reads.

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use clap::Parser;
 use squall_checker::{Budget, ModelKind, Verdict, judge};
 use squall_history::{Claim, Format, History, Manifest, RunDir, formats};
+use squall_nemesis::Family;
 use squall_systems::{AttachSection, SystemSpec};
 use squall_workloads::Workload;
 
@@ -71,6 +72,7 @@ fn families(system: &SystemSpec, nodes: usize) -> String {
         ("pause", commanded(|attach| attach.pause.is_some())),
         // One node has no links.
         ("partition", nodes > 1 && commanded(|attach| attach.cut.is_some())),
+        (Family::Upgrade.name(), !system.node.versions.is_empty()),
     ];
     let names: Vec<&str> =
         possible.into_iter().filter(|(_, can)| *can).map(|(name, _)| name).collect();
@@ -93,7 +95,7 @@ fn test_args(
         "--workload",
         workload.name,
         "--nemesis",
-        nemesis,
+        &nemesis,
         "--time-limit",
         "9s",
         "--nemesis-interval",
@@ -128,6 +130,7 @@ fn findings(
     findings.extend(findings::operations(&history));
     findings.extend(findings::not_claimed(system));
     findings.extend(findings::faults(system, &manifest, &timeline, &history));
+    findings.extend(findings::versions(system, &manifest, &timeline, &history));
     findings.push(findings::leader(system, &manifest));
     findings.push(findings::states(system, states::read(run)?.as_ref()));
     findings.push(disk::finding(system, &run.disks()?)?);

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::service::ServiceSection;
 use crate::spec::SystemSpec;
 use crate::template::{Scope, Template};
+use crate::version::VersionSection;
 
 /// Says that the binary of a system is not there, and how to get it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +48,44 @@ impl SystemSpec {
     /// Checks that the binary which its page starts lies beside it, where the page says `{bin}`.
     pub fn check_binary(&self) -> Result<(), MissingBinary> {
         let Some(bin) = self.bin() else { return Ok(()) };
-        self.node.cmd.first().map_or(Ok(()), |program| self.check_program(&bin, program))?;
+        if self.node.versions.is_empty() {
+            self.node.cmd.first().map_or(Ok(()), |program| self.check_program(&bin, program))?;
+        }
+        self.node.versions.iter().try_for_each(|version| self.check_version(&bin, version))?;
         self.services.iter().try_for_each(|service| self.check_service_binary(&bin, service))
+    }
+
+    /// A version's program is looked for below the page's directory, where only `{bin}`, `{home}` and `{version}` say which
+    /// it is.
+    fn check_version(&self, bin: &Path, version: &VersionSection) -> Result<(), MissingBinary> {
+        let home = self.dir().unwrap_or_default();
+        let bin = self.bin_of(version).unwrap_or(bin.to_owned());
+        let path = |path: &Path| path.display().to_string();
+        let values =
+            [("bin", path(&bin)), ("home", path(&home)), ("version", version.name.clone())];
+        let values = values.map(|(name, value)| (name.to_owned(), value)).into();
+        let cmd = self.node.cmd_of(version);
+        let program = cmd.first().and_then(|program| {
+            program.expand(&Scope { values, ..Scope::default() }).ok().flatten()
+        });
+        let Some(program) = program.map(PathBuf::from) else { return Ok(()) };
+        if !program.is_absolute() || program.is_file() {
+            return Ok(());
+        }
+        let below = program.strip_prefix(home.join("bin")).ok();
+        let name = below.and_then(|below| below.iter().next()).and_then(|name| name.to_str());
+        Err(MissingBinary {
+            system: format!("version {} of {}", version.name, self.name),
+            at: None,
+            fetch: name.and_then(|name| self.fetch(name)),
+            path: program,
+        })
+    }
+
+    /// Returns the command that gets a binary, where the page's directory has one.
+    fn fetch(&self, name: &str) -> Option<String> {
+        let script = self.home.as_deref()?.join("fetch");
+        script.is_file().then(|| format!("{} {name}", command(&script)))
     }
 
     /// The program of a service is looked for wherever it should be: nobody has tried it before.
@@ -84,8 +121,7 @@ impl SystemSpec {
         if program.names() != ["bin"] || Path::new(&path).is_file() {
             return Ok(());
         }
-        let fetch = self.home.as_deref().map(|home| home.join("fetch")).filter(|it| it.is_file());
-        let fetch = fetch.map(|script| format!("{} {}", command(&script), self.name));
+        let fetch = self.fetch(&self.name);
         Err(MissingBinary { system: self.name.clone(), at: None, path: path.into(), fetch })
     }
 }
@@ -204,6 +240,36 @@ mod tests {
         assert_eq!(program("no-such-program-anywhere"), missing("no-such-program-anywhere"));
         assert_eq!(program("sh"), Ok(()));
         assert_eq!(program("{squall}"), Ok(()));
+    }
+
+    #[test]
+    fn the_binary_of_each_version_is_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("mine.toml");
+        let versions =
+            "versions = { one = {}, two = { bin = \"bin/second\", cmd = [\"{bin}/mine\"] } }";
+        let text = include_str!("../tests/etcd.toml")
+            .replace("{bin}/etcd", "{home}/bin/mine-{version}/mine")
+            .replace("ready = {", &format!("{versions}\nready = {{"));
+        std::fs::write(&page, text).unwrap();
+        std::fs::write(dir.path().join("fetch"), "").unwrap();
+        let spec = SystemSpec::read(&page).unwrap();
+        let at = dir.path().display().to_string();
+        let told = || spec.check_binary().map_err(|error| error.to_string().replace(&at, "DIR"));
+        let put = |name: &str| {
+            let bin = dir.path().join("bin").join(name);
+            std::fs::create_dir_all(&bin).unwrap();
+            std::fs::write(bin.join("mine"), "").unwrap();
+        };
+        let missing = "the binary of version one of etcd-3.5.1 is missing: DIR/bin/mine-one/mine; \
+                       get it with DIR/fetch mine-one";
+        assert_eq!(told(), Err(missing.to_owned()));
+        put("mine-one");
+        let missing = "the binary of version two of etcd-3.5.1 is missing: DIR/bin/second/mine; \
+                       get it with DIR/fetch second";
+        assert_eq!(told(), Err(missing.to_owned()));
+        put("second");
+        assert_eq!(told(), Ok(()));
     }
 
     #[test]

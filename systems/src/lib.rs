@@ -25,6 +25,8 @@ mod states;
 mod system;
 pub mod template;
 mod text;
+mod version;
+mod version_file;
 
 pub use attach::{AttachSection, FreshKeys};
 pub use binary::{MissingBinary, binary_hash, binary_path};
@@ -38,3 +40,4 @@ pub use spec::{
 };
 pub use spec_error::SpecError;
 pub use states::{Said, StateProbe};
+pub use version::VersionSection;

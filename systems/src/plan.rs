@@ -40,6 +40,8 @@ pub struct Setup {
     pub bug: Option<String>,
     /// Settings of the nodes; each is added to their command as `--set NAME=VALUE`.
     pub settings: Vec<(String, String)>,
+    /// The version that nodes start as where that is not the first.
+    pub versions: BTreeMap<NodeName, String>,
     /// Where traces are written, one file a boot: `{trace}` is `<traces>/<id>.<boot>.jsonl`.
     pub traces: PathBuf,
 }
@@ -106,17 +108,31 @@ fn node_plan(
     scope: &Scope,
     setup: &Setup,
 ) -> Result<NodePlan, PlanError> {
-    let mut argv = words(&spec.node.cmd, scope)?;
-    for (name, value) in &setup.settings {
-        argv.extend(["--set".to_owned(), format!("{name}={value}")]);
-    }
-    let mut env = vec![(TRACE.to_owned(), scope.values["trace"].clone())];
-    for (name, template) in &spec.node.env {
-        env.extend(filled(template, scope)?.map(|value| (name.clone(), value)));
-    }
+    let settings = setup.settings.iter();
+    let settings: Vec<String> = settings
+        .flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")])
+        .collect();
+    let common_env = vec![(TRACE.to_owned(), scope.values["trace"].clone())];
     let ready = ready(&spec.node.ready, site.ip, scope)?;
     let (name, ip, data) = (site.name.clone(), site.ip, site.data.clone());
-    Ok(NodePlan { name, ip, argv, env, ready, data })
+    let versions = spec.version_plans(scope, &common_env, &settings)?;
+    let first = match setup.versions.get(&name) {
+        Some(chosen) => versions.iter().find(|version| version.name == *chosen),
+        None => versions.first(),
+    };
+    let (argv, env) = match first {
+        Some(version) => (version.argv.clone(), version.env.clone()),
+        None => {
+            let mut argv = words(&spec.node.cmd, scope)?;
+            argv.extend(settings);
+            let mut env = common_env;
+            for (name, template) in &spec.node.env {
+                env.extend(filled(template, scope)?.map(|value| (name.clone(), value)));
+            }
+            (argv, env)
+        }
+    };
+    Ok(NodePlan { name, ip, argv, env, versions, ready, data })
 }
 
 /// Returns what the placeholders stand for at each node.
@@ -165,8 +181,11 @@ fn node_values(
     set.chain(spec.service_values()).collect()
 }
 
-pub(crate) fn words(templates: &[Template], scope: &Scope) -> Result<Vec<String>, PlanError> {
-    templates.iter().filter_map(|template| filled(template, scope).transpose()).collect()
+pub(crate) fn words<'a>(
+    templates: impl IntoIterator<Item = &'a Template>,
+    scope: &Scope,
+) -> Result<Vec<String>, PlanError> {
+    templates.into_iter().filter_map(|template| filled(template, scope).transpose()).collect()
 }
 
 pub(crate) fn filled(template: &Template, scope: &Scope) -> Result<Option<String>, PlanError> {

@@ -79,7 +79,8 @@ pub fn plan_services(
         }
         let argv = plan::words(&service.cmd, &scope)?;
         let ready = plan::ready(&service.ready, service.ip, &scope)?;
-        plans.push(NodePlan { name, ip: service.ip, argv, env, ready, data });
+        let versions = Vec::new();
+        plans.push(NodePlan { name, ip: service.ip, argv, env, versions, ready, data });
     }
     Ok(plans)
 }

@@ -16,6 +16,7 @@ use crate::service::ServiceSection;
 use crate::spec_error::SpecError;
 use crate::spec_file;
 use crate::template::Template;
+use crate::version::VersionSection;
 
 /// The version of the schema, in the field `squall`.
 pub const VERSION: u32 = 1;
@@ -58,6 +59,10 @@ pub struct NodeSection {
     pub env: BTreeMap<String, Template>,
     /// How to find out that it serves.
     pub ready: Ready,
+    /// The versions that it may run, the oldest first; nothing where there is one only.
+    pub versions: Vec<VersionSection>,
+    /// A node may go back to an older version on its data.
+    pub downgrade: bool,
 }
 
 /// How to find out that a node serves, and how long that may take.

@@ -19,6 +19,8 @@ use crate::spec::{
 };
 use crate::spec_error::{Locator, SpecError, nearest};
 use crate::template::{Template, TemplateError};
+use crate::version::VERSION_NAME;
+use crate::version_file::RawVersions;
 
 /// The two ends of a link.
 const LINK_FROM: &str = "from";
@@ -44,7 +46,9 @@ fn read<C: RawClient>(locator: Locator<'_>) -> Result<SystemSpec, SpecError> {
     let raw: Raw<C> = toml::from_str(locator.text).map_err(|error| locator.of_toml(&error))?;
     let is_attached = raw.attach.is_some();
     let services = service_file::names(&raw.service);
-    Validation { locator, peer_port: raw.net.peer_port, is_attached, services }.spec(raw)
+    let has_versions = raw.node.as_ref().is_some_and(|node| node.versions.is_some());
+    let peer_port = raw.net.peer_port;
+    Validation { locator, peer_port, is_attached, services, has_versions }.spec(raw)
 }
 
 /// Reads the kind of client before the rest, since each has keys of its own.
@@ -115,6 +119,8 @@ struct RawNode {
     #[serde(default)]
     env: BTreeMap<String, Spanned<String>>,
     ready: Spanned<RawReady>,
+    versions: Option<RawVersions>,
+    downgrade: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]
@@ -228,12 +234,16 @@ pub(crate) struct Validation<'a> {
     pub(crate) is_attached: bool,
     /// The names of the services, in the order of the page.
     pub(crate) services: Vec<String>,
+    /// The nodes may run several versions.
+    has_versions: bool,
 }
 
 /// Which names a template may use.
 #[derive(Clone, Copy)]
 pub(crate) enum Names {
     Node,
+    /// A node, and the version that it is started as.
+    Started,
     Operation,
     Client,
     Admin,
@@ -329,6 +339,8 @@ impl Validation<'_> {
                 cmd: Vec::new(),
                 env: BTreeMap::new(),
                 ready: Ready { check: ReadyCheck::Log(String::new()), within: READY_WITHIN },
+                versions: Vec::new(),
+                downgrade: false,
             }),
             (Some(_), true) => {
                 let why = "expected [node], of which squall starts some, or [attach], and not both";
@@ -367,12 +379,18 @@ impl Validation<'_> {
 
     fn node(&self, raw: RawNode) -> Result<NodeSection, SpecError> {
         let env = raw.env.into_iter();
-        let env = env.map(|(name, value)| Ok((name, self.template(value, Names::Node)?)));
-        Ok(NodeSection {
-            cmd: self.command(raw.cmd, Names::Node)?,
+        let env = env.map(|(name, value)| Ok((name, self.template(value, Names::Started)?)));
+        let span = raw.versions.as_ref().map(Spanned::span).unwrap_or_default();
+        let (versions, downgrade) = self.versions(raw.versions, raw.downgrade)?;
+        let node = NodeSection {
+            cmd: self.command(raw.cmd, Names::Started)?,
             env: env.collect::<Result<_, _>>()?,
             ready: self.ready(raw.ready, Names::Node)?,
-        })
+            versions,
+            downgrade,
+        };
+        self.check_versions_differ(&node, span)?;
+        Ok(node)
     }
 
     pub(crate) fn ready(&self, raw: Spanned<RawReady>, names: Names) -> Result<Ready, SpecError> {
@@ -457,7 +475,9 @@ impl Validation<'_> {
 
     pub(crate) fn check_name(&self, name: &str, names: Names) -> Result<(), String> {
         let of_node = match (names, name.split_once('.')) {
-            (Names::Node | Names::Client | Names::Admin, Some(_)) if name.starts_with(PREFIX) => {
+            (Names::Node | Names::Started | Names::Client | Names::Admin, Some(_))
+                if name.starts_with(PREFIX) =>
+            {
                 return self.check_service(name, self.services.len());
             }
             (Names::Service(n), _) => return self.check_name_in_service(n, name, false),
@@ -477,7 +497,13 @@ impl Validation<'_> {
             (Names::Page, _) => return known(name, &[HOME]),
             (Names::Operation, _) => return known(name, &OP_NAMES),
             (Names::Client, _) => return known(name, &CLIENT_NAMES),
-            (Names::Node, _) | (Names::Admin, None) => name,
+            (Names::Started, None) if name == VERSION_NAME && self.has_versions => return Ok(()),
+            (_, None) if name == VERSION_NAME => {
+                return Err(
+                    "{version} stands in cmd and env of a [node] with versions alone".to_owned()
+                );
+            }
+            (Names::Node | Names::Started, _) | (Names::Admin, None) => name,
         };
         if self.is_attached {
             return known(of_node, &ATTACHED_NAMES);

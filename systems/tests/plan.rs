@@ -176,3 +176,43 @@ addr = "{service.front.ip}:80"
     let clients = client_addresses(&spec, &sites, &setup()).expect("clients too");
     assert!(clients.values().all(|addr| addr.to_string() == "10.77.0.202:80"), "{clients:?}");
 }
+
+#[test]
+fn a_node_is_started_as_each_version_in_its_own_way() {
+    let page = r#"squall = 1
+[system]
+name = "mine"
+[node]
+cmd = ["{bin}/mine", "--is", "{version}", "--boot={boot}"]
+env = { A = "a", B = "b" }
+ready = { tcp = 80 }
+[node.versions]
+"2.1" = {}
+"10.0" = { bin = "bin/ten", args = ["--id={id}"], env = { B = "v{version}" } }
+"11.0" = { bin = "/opt/eleven", cmd = ["{bin}/mine", "{n}"] }
+[client]
+kind = "etcd"
+addr = "{ip}:80"
+"#;
+    let spec = SystemSpec::parse("page.toml", page).expect("the page is right");
+    let spec = SystemSpec { home: Some("/pages".into()), ..spec };
+    let chosen = [("n2".into(), "10.0".to_owned())].into();
+    let plans = plan(&spec, &sites(2), &Setup { versions: chosen, ..setup() }).expect("a plan");
+    let [n1, n2] = &plans[..] else { panic!("two nodes") };
+    let argv: Vec<String> = n2.versions.iter().map(|it| it.for_boot(3).argv.join(" ")).collect();
+    assert_eq!(
+        argv,
+        [
+            "/opt/etcd/mine --is 2.1 --boot=3",
+            "/pages/bin/ten/mine --is 10.0 --boot=3 --id=n2",
+            "/opt/eleven/mine 2",
+        ]
+    );
+    let env =
+        |n: usize| n2.versions[n].env.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>();
+    assert_eq!(env(0)[1..], ["a", "b"]);
+    assert_eq!(env(1)[1..], ["a", "v10.0"]);
+    assert_eq!(n1.first_version().map(|version| version.name.as_str()), Some("2.1"));
+    assert_eq!(n2.first_version().map(|version| version.name.as_str()), Some("10.0"));
+    assert_eq!(n2.argv, n2.versions[1].argv);
+}

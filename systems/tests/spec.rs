@@ -340,3 +340,60 @@ fn mistakes_about_services_are_answered_with_their_place() {
     .join("\n");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
 }
+
+/// A page with versions, of which the newer one takes another flag.
+const VERSIONED: &str = r#"squall = 1
+[system]
+name = "mine"
+[node]
+cmd = ["{bin}/mine", "--is", "{version}"]
+ready = { tcp = 80 }
+downgrade = true
+[node.versions]
+"2.1" = {}
+"10.0" = { bin = "bin/ten", args = ["--new"], env = { V = "v{version}" } }
+"9.0" = { cmd = ["nine", "{id}"] }
+[client]
+kind = "etcd"
+addr = "{ip}:80"
+"#;
+
+#[test]
+fn versions_are_read_in_the_order_of_the_page() {
+    let node = parse(VERSIONED).node;
+    assert_eq!(node.version_names(), ["2.1", "10.0", "9.0"]);
+    assert!(node.downgrade);
+    assert_eq!(node.versions[1].bin, Some("bin/ten".into()));
+    assert!(parse(SMALL).node.version_names().is_empty());
+}
+
+#[test]
+fn mistakes_about_versions_are_answered_with_their_place() {
+    let error = |from: &str, to: &str| {
+        assert!(VERSIONED.contains(from), "{from:?} is not in the page");
+        error_of(&VERSIONED.replacen(from, to, 1))
+    };
+    let answers = [
+        error("bin = \"bin/ten\"", "bni = \"bin/ten\""),
+        error("{id}", "{idd}"),
+        error("v{version}", "v{vresion}"),
+        error("\"9.0\"", "\"10.0\""),
+        error("\"9.0\"", "\"9 0\""),
+        error_of(
+            &VERSIONED
+                .replace("\"2.1\" = {}\n", "")
+                .replace("\"9.0\" = { cmd = [\"nine\", \"{id}\"] }\n", ""),
+        ),
+        error("cmd = [\"nine\", \"{id}\"]", "cmd = []"),
+        error_of(&VERSIONED.replace("\"{version}\"", "\"1\"").replace(
+            "{ bin = \"bin/ten\", args = [\"--new\"], env = { V = \"v{version}\" } }",
+            "{}",
+        )),
+        error("downgrade = true", "downgrade = 1"),
+        error_of(&SMALL.replace("ready", "downgrade = true\nready")),
+        error_of(&SMALL.replace("{id}", "{version}")),
+        error("{ip}:80", "{version}:80"),
+    ]
+    .join("\n");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
+}

@@ -86,6 +86,7 @@ impl World {
         let ip = address(n);
         let exe = std::env::current_exe().unwrap().display().to_string();
         NodePlan {
+            versions: Vec::new(),
             argv: vec![exe, "serve".into(), ip.to_string(), kind.into()],
             env: vec![("BOOT".into(), "{boot}".into())],
             ready: Ready {

@@ -67,7 +67,8 @@ fn an_unknown_version_is_refused() {
 #[test]
 fn an_interval_lasts_from_installation_to_heal() {
     let nodes = vec!["n2".into(), "n4".into()];
-    let resolved = Resolved { id: 1, time: Nanos(90), nodes, cut: Vec::new() };
+    let resolved =
+        Resolved { id: 1, time: Nanos(90), nodes, cut: Vec::new(), versions: BTreeMap::new() };
     let lines = [
         plan(1, Fault::Partition { shape: Shape::Isolate }),
         Line::Resolved(resolved),
@@ -170,6 +171,8 @@ fn fault() -> impl Strategy<Value = Fault> {
     let shape = prop::sample::select(&Shape::ALL[..]);
     prop_oneof![
         Just(Fault::Kill),
+        (prop::option::of("[0-9.]{1,6}"), prop::sample::select(Ending::ALL.to_vec()))
+            .prop_map(|(version, signal)| Fault::Upgrade { version, signal }),
         Just(Fault::Pause),
         shape.prop_map(|shape| Fault::Partition { shape }),
     ]
@@ -207,7 +210,7 @@ fn resolved() -> impl Strategy<Value = Line> {
     let pair = || "n[1-9]".prop_map(|name| NodeName::from(name.as_str()));
     let cut = prop::collection::vec((pair(), pair()), 0..4);
     (any::<u32>(), any::<u64>(), nodes(), cut).prop_map(|(id, time, nodes, cut)| {
-        Line::Resolved(Resolved { id, time: Nanos(time), nodes, cut })
+        Line::Resolved(Resolved { id, time: Nanos(time), nodes, cut, versions: BTreeMap::new() })
     })
 }
 

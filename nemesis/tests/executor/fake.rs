@@ -14,7 +14,7 @@ use squall_history::schedule::{
     Fault, FaultInterval, FaultOutcome, Line, Planned, Shape, Target, Timeline, Trigger, read,
 };
 use squall_history::{Nanos, NodeName};
-use squall_nemesis::{Journal, Nemesis, NemesisError, NemesisReport, World};
+use squall_nemesis::{Journal, Nemesis, NemesisError, NemesisReport, Versions, World};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) blind: u32,
     /// Nodes that end by themselves as soon as they are started.
     pub(crate) crashing: Vec<NodeName>,
+    /// What each node runs from its next start on; none where there is one version only.
+    pub(crate) versions: BTreeMap<NodeName, String>,
 }
 
 pub(crate) struct Fake {
@@ -108,6 +110,19 @@ impl Cluster for Fake {
 
     fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
         self.become_state("kill", node, NodeState::Killed)
+    }
+
+    fn terminate<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        self.become_state("end", node, NodeState::Killed)
+    }
+
+    fn choose_version(&self, node: &NodeName, version: &str) -> Result<(), ClusterError> {
+        self.inner().versions.insert(node.clone(), version.to_owned());
+        Ok(())
+    }
+
+    fn version(&self, node: &NodeName) -> Option<String> {
+        self.inner().versions.get(node).cloned()
     }
 
     fn start<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
@@ -203,6 +218,7 @@ pub(crate) struct Stage {
     pub(crate) commands: Paper,
     pub(crate) acknowledged: watch::Sender<u64>,
     pub(crate) stop: watch::Sender<bool>,
+    pub(crate) versions: Versions,
 }
 
 impl Stage {
@@ -218,7 +234,17 @@ impl Stage {
             commands: Paper::default(),
             acknowledged: watch::Sender::new(0),
             stop: watch::Sender::new(false),
+            versions: Versions::default(),
         }
+    }
+
+    /// The same, with a system of these versions, of which all run the first.
+    pub(crate) fn of_versions(names: &[&str], downgrade: bool) -> Stage {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let stage = Stage::set();
+        let all = stage.cluster.nodes().iter().map(|node| (node.clone(), names[0].clone()));
+        stage.cluster.inner().versions = all.collect();
+        Stage { versions: Versions { names, downgrade }, ..stage }
     }
 
     pub(crate) fn nemesis(&self, plan: Vec<Planned>) -> Nemesis {
@@ -243,6 +269,7 @@ impl Stage {
             cluster: self.cluster.clone(),
             leader: self.cluster.clone(),
             clock: Arc::new(move || Nanos::from(start.elapsed())),
+            versions: self.versions.clone(),
         };
         Nemesis::new(plan, heal_by, 1, world, journal)
     }

@@ -4,3 +4,4 @@ mod fake;
 mod recipes;
 mod stories;
 mod troubles;
+mod upgrades;

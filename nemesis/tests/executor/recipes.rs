@@ -37,7 +37,7 @@ async fn elect(cluster: Arc<Fake>) {
 async fn figure_8_sets_its_scene_three_times() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schedules/figure8.jsonl");
     let stage = Stage::set();
-    let file = schedule_file::load(&path, stage.cluster.nodes()).unwrap();
+    let file = schedule_file::load(&path, stage.cluster.nodes(), &[]).unwrap();
     let nemesis = stage.nemesis_until(file.plan, ms(45_000));
     let elections = tokio::spawn(elect(stage.cluster.clone()));
 

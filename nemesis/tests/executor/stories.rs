@@ -6,7 +6,7 @@ use squall_history::schedule::{
     Condition, Fault, FaultOutcome, Pick, Planned, Role, Shape, Target, Trigger,
 };
 use squall_history::{Nanos, NodeName};
-use squall_nemesis::{Family, PlanSpec, Timing, plan};
+use squall_nemesis::{Family, PlanSpec, Timing, Versions, plan};
 use tokio::time::sleep;
 
 use crate::fake::{HEAL_BY, Stage, at, isolate, lines_of, ms};
@@ -115,12 +115,13 @@ async fn whatever_the_seed_a_dealt_plan_ends_healed_in_time() {
     for seed in 0..40 {
         let stage = Stage::set();
         let spec = PlanSpec {
-            families: Family::ALL.to_vec(),
+            families: Family::COMMON.to_vec(),
             nodes: ["n1", "n2", "n3", "n4", "n5"].map(NodeName::from).to_vec(),
             time_limit: ms(10_000),
             interval: Some(ms(400)),
             seed,
             timing: Timing::default(),
+            versions: Versions::default(),
         };
 
         let report = stage.run(plan(&spec)).await.unwrap();
