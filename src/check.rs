@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use squall_checker::{
-    Budget, ModelKind, Reading, Row, RunVerdict, Verdict, judge, raft, refute, stats,
+    Budget, ModelKind, Reading, Row, RunVerdict, Verdict, judge, raft, refute, stats, witness,
 };
+use squall_history::log::Log;
 use squall_history::schedule::{self, Timeline};
 use squall_history::{
     Claim, FirstViolation, Format, History, Manifest, RunDir, State, formats, trace,
@@ -96,6 +97,11 @@ pub(crate) fn judge_run(run: &RunDir, judging: &JudgingArgs) -> Result<RunVerdic
     let log = disk::read_log(run)?;
     rows.push(disk::witness_row(log.as_ref(), &read.history));
     rows.push(states::row(run, log.as_ref())?);
+    if manifest.claims.contains(&Claim::LinearizableSettled) {
+        let order =
+            |history: &History| order_rows(history, model, &reading, &budget, "history.jsonl");
+        rows.extend(settled_rows(&read.history, log.as_ref(), &rows, order));
+    }
     heed(manifest.first_violation.as_ref(), &mut rows);
     let thresholds = stats::Thresholds::default();
     rows.push(stats::exercised(&read.history, &timeline, &manifest.nemesis, &thresholds));
@@ -143,6 +149,41 @@ fn order_rows(
         }
     }
     rows
+}
+
+/// Judges the order of operations a second time, with what the log settles of those in doubt; `rows` say what was found
+/// without.
+fn settled_rows(
+    history: &History,
+    log: Option<&Log>,
+    rows: &[Row],
+    order: impl Fn(&History) -> Vec<Row>,
+) -> Vec<Row> {
+    let nothing = |why: String| vec![witness::nothing_settled(why)];
+    let broken = rows.iter().find(|row| row.verdict == Verdict::Invalid);
+    let Some(log) = log.filter(|_| witness::has_doubt(history)) else {
+        return nothing(match log {
+            Some(_) => "every change was answered".to_owned(),
+            None => "no log was read".to_owned(),
+        });
+    };
+    if let Some(row) = broken {
+        return nothing(format!("{} is violated without it", row.claim));
+    }
+    let settling = match witness::settle(history, log) {
+        Ok(settling) => settling,
+        Err(why) => return nothing(why),
+    };
+    let black_box = rows.iter().filter(|row| row.claim == Claim::Linearizable);
+    let black_box = black_box.map(|row| row.verdict).max().unwrap_or(Verdict::NotJudged);
+    if settling.settled() == 0 && settling.open == 0 {
+        return nothing("every change was answered".to_owned());
+    }
+    if settling.settled() == 0 {
+        let why = settling.why_open.unwrap_or_else(|| "an entry may still be committed".to_owned());
+        return nothing(format!("the log settles nothing: {why}"));
+    }
+    settling.rows(order(&settling.history), black_box)
 }
 
 /// Holds the rows against what was seen while the run went on. Where one of the two must be wrong, nobody can tell.

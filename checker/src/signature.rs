@@ -88,7 +88,10 @@ fn explains(cause: &Row, effect: &Row) -> bool {
     };
     // Positions and the log say the same of the same operations, sooner or later.
     let same = cause.claim == Claim::Linearizable
-        && matches!(effect.claim, Claim::Positions | Claim::LogWitness);
+        && matches!(
+            effect.claim,
+            Claim::Positions | Claim::LogWitness | Claim::LinearizableSettled
+        );
     depth(cause.claim) < depth(effect.claim) && (in_time || same)
 }
 
@@ -111,7 +114,7 @@ fn depth(claim: Claim) -> u8 {
         | Claim::AcknowledgedSurvive
         | Claim::ReadIndex => 5,
         Claim::Linearizable => 6,
-        Claim::Positions | Claim::LogWitness => 7,
+        Claim::Positions | Claim::LogWitness | Claim::LinearizableSettled => 7,
         Claim::Exercised => 8,
     }
 }

@@ -34,6 +34,8 @@ fn log(elsewhere: bool, missing: bool, applied: [u64; 2]) -> Log {
         committed: 1,
         applied: applied.into(),
         lacks: Vec::new(),
+        alive: Vec::new(),
+        gone: Vec::new(),
         missing: missing.then(|| "n3: it is gone".to_owned()).into_iter().collect(),
     };
     let other = Entry { term: 1, ..entry.clone() };

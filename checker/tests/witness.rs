@@ -213,6 +213,8 @@ impl World {
             committed: 0,
             applied,
             lacks: Vec::new(),
+            alive: Vec::new(),
+            gone: Vec::new(),
             missing: Vec::new(),
         };
         Log { header, entries: self.entries.clone(), elsewhere: Vec::new() }

@@ -44,6 +44,8 @@ pub enum Claim {
     Positions,
     /// The log in the nodes' files, replayed, gives every answer that clients got.
     LogWitness,
+    /// What clients saw fits one order, with the operations in doubt that the log settles.
+    LinearizableSettled,
     /// Nodes that are asked for the state at one position are in the same state.
     ReplicaStates,
     /// The run did enough to mean something.
@@ -52,7 +54,7 @@ pub enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which verdicts list them.
-    pub const ALL: [Claim; 19] = [
+    pub const ALL: [Claim; 20] = [
         Claim::Linearizable,
         Claim::Positions,
         Claim::ElectionSafety,
@@ -70,6 +72,7 @@ impl Claim {
         Claim::AcknowledgedSurvive,
         Claim::ReadIndex,
         Claim::LogWitness,
+        Claim::LinearizableSettled,
         Claim::ReplicaStates,
         Claim::Exercised,
     ];
@@ -94,6 +97,7 @@ impl Claim {
             Claim::ReadIndex => "read-index",
             Claim::Positions => "positions",
             Claim::LogWitness => "log-witness",
+            Claim::LinearizableSettled => "linearizable-settled",
             Claim::ReplicaStates => "replica-states",
             Claim::Exercised => "exercised",
         }
@@ -119,6 +123,7 @@ impl Claim {
             Claim::ReadIndex => "Reads cover what was acknowledged",
             Claim::Positions => "Positions",
             Claim::LogWitness => "Log as witness",
+            Claim::LinearizableSettled => "Linearizability, doubt settled",
             Claim::ReplicaStates => "Replicas are in one state",
             Claim::Exercised => "The run exercised something",
         }
@@ -139,7 +144,7 @@ impl Claim {
             Claim::AcknowledgedSurvive => "paper §8",
             Claim::ReadIndex => "thesis §6.4",
             Claim::Positions => "squall",
-            Claim::LogWitness => "squall",
+            Claim::LogWitness | Claim::LinearizableSettled => "squall",
             Claim::ReplicaStates => "paper §5.4.3",
             Claim::Exercised => "squall",
         }

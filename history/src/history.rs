@@ -122,6 +122,22 @@ impl History {
         &self.operations
     }
 
+    /// Returns the history with what became known of operations in doubt: `ended` says how, by their place. Nobody was
+    /// answered, so what is ok now returns behind every event, and what failed returns nowhere.
+    pub fn with_ends(&self, ended: impl Fn(usize) -> Option<Outcome>) -> History {
+        let mut told = self.clone();
+        for (at, operation) in told.operations.iter_mut().enumerate() {
+            let in_doubt = matches!(operation.outcome, Outcome::Info { .. });
+            let Some(outcome) = ended(at).filter(|_| in_doubt) else { continue };
+            if matches!(outcome, Outcome::Ok(_)) {
+                told.events += 1;
+                operation.returned = Some(told.events);
+            }
+            operation.outcome = outcome;
+        }
+        told
+    }
+
     /// Returns how many events were paired.
     pub fn events(&self) -> u32 {
         self.events
@@ -347,5 +363,29 @@ mod tests {
 
         assert_eq!(pairing.open(Process(0)).map(|open| open.invoke_line), Some(1));
         assert!(pairing.open(Process(1)).is_none() && pairing.open(Process(2)).is_none());
+    }
+
+    #[test]
+    fn what_became_known_of_an_operation_in_doubt_ends_it_behind_every_event() {
+        let mut builder = HistoryBuilder::new();
+        for (process, value) in [(0, 4), (1, 5)] {
+            let write = builder.invoke(process, Op::write("7", value));
+            builder.info(write, "timeout");
+        }
+        let write = builder.invoke(2, Op::write("7", 6));
+        builder.ok(write, 6);
+        let history = builder.build().unwrap();
+
+        let ends = [
+            Some(Outcome::Ok(4.into())),
+            Some(Outcome::Fail { error: "absent".into(), seen: None }),
+            Some(Outcome::Ok(9.into())),
+        ];
+        let told = history.with_ends(|at| ends[at].clone());
+
+        let returned: Vec<_> = told.operations().iter().map(|one| one.returned).collect();
+        assert_eq!((returned, told.events()), (vec![Some(7), None, Some(6)], 7));
+        assert_eq!(told.operations()[2], history.operations()[2], "it was not in doubt");
+        assert_eq!(told.operations()[1].outcome, ends[1].clone().unwrap());
     }
 }

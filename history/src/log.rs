@@ -72,6 +72,12 @@ pub struct Header {
     /// What others have committed, by their files, and this log has not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Lacking>,
+    /// Nodes that still ran when their files were read; there should be none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alive: Vec<NodeName>,
+    /// Disks that were there during the run and are not any more, wiped or removed, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
     /// Logs that could not be read to their beginning, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -234,6 +240,8 @@ mod tests {
             committed: 2,
             applied: vec![Applied { node: "n1".into(), index: 2, position: 2 }],
             lacks: vec![Lacking { node: "n1".into(), index: 3, term: 1 }],
+            alive: vec!["n1".into()],
+            gone: vec!["n4: removed".to_owned()],
             missing: vec!["n3: it is gone".to_owned()],
         };
         let entry = |index, command| Entry { index, term: 2, command };

@@ -325,6 +325,7 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         Claim::Linearizable
         | Claim::Positions
         | Claim::LogWitness
+        | Claim::LinearizableSettled
         | Claim::ReplicaStates
         | Claim::Exercised => None,
     }

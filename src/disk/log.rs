@@ -63,6 +63,8 @@ pub(super) fn gathered(read: Vec<(NodeName, Result<Commands, String>)>) -> Log {
             committed: 0,
             applied: Vec::new(),
             lacks: Vec::new(),
+            alive: Vec::new(),
+            gone: Vec::new(),
             missing,
         };
         return Log { header, entries: Vec::new(), elsewhere: Vec::new() };
@@ -90,7 +92,9 @@ pub(super) fn gathered(read: Vec<(NodeName, Result<Commands, String>)>) -> Log {
     let Commands { entries, positions, .. } = commands;
     let squall = FORMAT.to_owned();
     let node = Some(node);
-    let header = Header { squall, node, positions, committed, applied, lacks, missing };
+    let (alive, gone) = (Vec::new(), Vec::new());
+    let header =
+        Header { squall, node, positions, committed, applied, lacks, alive, gone, missing };
     Log { header, entries, elsewhere }
 }
 

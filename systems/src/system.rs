@@ -175,6 +175,7 @@ impl SystemSpec {
                     Claim::AckNotBeyondDurable,
                     Claim::AcknowledgedSurvive,
                     Claim::LogWitness,
+                    Claim::LinearizableSettled,
                 ]);
             }
         }
@@ -183,16 +184,22 @@ impl SystemSpec {
 }
 
 /// The claims that only reads which claim to be linearizable are held to.
-const LINEARIZABLE: [Claim; 4] =
-    [Claim::Linearizable, Claim::Positions, Claim::ReadIndex, Claim::LogWitness];
+const LINEARIZABLE: [Claim; 5] = [
+    Claim::Linearizable,
+    Claim::Positions,
+    Claim::ReadIndex,
+    Claim::LogWitness,
+    Claim::LinearizableSettled,
+];
 
 /// The claims that need a workload whose history can be held to them.
-const CLIENTS: [Claim; 6] = [
+const CLIENTS: [Claim; 7] = [
     Claim::Linearizable,
     Claim::Positions,
     Claim::AcknowledgedSurvive,
     Claim::ReadIndex,
     Claim::LogWitness,
+    Claim::LinearizableSettled,
     Claim::Exercised,
 ];
 

@@ -55,6 +55,7 @@ const CLAIMS: &[Claim] = &[
     Claim::AcknowledgedSurvive,
     Claim::ReadIndex,
     Claim::LogWitness,
+    Claim::LinearizableSettled,
     Claim::Exercised,
 ];
 

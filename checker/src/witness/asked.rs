@@ -15,13 +15,15 @@ enum Class<'a> {
 
 /// What became of the operations of a class, and where the log has it.
 #[derive(Debug)]
-struct Fate<'a> {
+pub(super) struct Fate<'a> {
     /// In the order in which they were asked.
-    operations: Vec<&'a Operation>,
+    pub(super) operations: Vec<&'a Operation>,
     /// The entries that took effect.
-    entries: Vec<&'a Entry>,
+    pub(super) entries: Vec<&'a Entry>,
     /// It stands in another log, or in this one without being committed for certain.
-    may_stand: bool,
+    pub(super) may_stand: bool,
+    /// If an entry is one of theirs, it shows that.
+    pub(super) identified: bool,
 }
 
 /// What clients asked for, by class, in the order in which it was asked first.
@@ -59,7 +61,7 @@ impl<'a> Asked<'a> {
         replay: &Replay<'a>,
         known_to: u64,
     ) -> Asked<'a> {
-        let by_request = has_requests(log);
+        let (by_request, mixed) = (has_requests(log), has_requests(log) && has_anonymous(log));
         let mut places: HashMap<Class<'a>, usize> = HashMap::new();
         let mut fates: Vec<Fate<'a>> = Vec::new();
         let mut began = HashMap::new();
@@ -74,7 +76,12 @@ impl<'a> Asked<'a> {
             };
             let place = *places.entry(class).or_insert(fates.len());
             if place == fates.len() {
-                fates.push(Fate { operations: vec![], entries: vec![], may_stand: false });
+                let identified = match class {
+                    Class::Request(_) => !mixed,
+                    Class::Op(_) => !by_request,
+                };
+                let (operations, entries, may_stand) = (vec![], vec![], false);
+                fates.push(Fate { operations, entries, may_stand, identified });
             }
             fates[place].operations.push(operation);
         }
@@ -99,6 +106,11 @@ impl<'a> Asked<'a> {
     pub(super) fn began(&self, operation: &Operation) -> u32 {
         let first = operation.request.and_then(|request| self.began.get(&request));
         first.copied().unwrap_or(operation.invoked)
+    }
+
+    /// Returns the classes of what was asked, in the order in which they were asked first.
+    pub(super) fn fates(&self) -> &[Fate<'a>] {
+        &self.fates
     }
 
     /// Returns the changes in doubt that are in the log, each with its entry, where there is only one of its class.
@@ -145,16 +157,16 @@ impl<'a> Asked<'a> {
 
 impl<'a> Fate<'a> {
     /// Counts the changes that may have happened. Attempts at one request are one.
-    fn asked(&self) -> u64 {
+    pub(super) fn asked(&self) -> u64 {
         distinct(self.operations.iter().filter(|operation| may_happen(operation)))
     }
 
-    fn acknowledged(&self) -> u64 {
+    pub(super) fn acknowledged(&self) -> u64 {
         let is_ok = |operation: &&&Operation| matches!(operation.outcome, Outcome::Ok(_));
         distinct(self.operations.iter().filter(is_ok))
     }
 
-    fn refused(&self) -> Option<(&'a Operation, &'a Reason)> {
+    pub(super) fn refused(&self) -> Option<(&'a Operation, &'a Reason)> {
         self.operations.iter().find_map(|operation| match &operation.outcome {
             Outcome::Fail { error, .. } => Some((*operation, error)),
             Outcome::Ok(_) | Outcome::Info { .. } => None,
@@ -193,4 +205,11 @@ fn class(entry: &Entry) -> Option<Class<'_>> {
 
 fn has_requests(log: &Log) -> bool {
     log.entries.iter().any(|entry| matches!(entry.command, Command::Op(_, Some(_))))
+}
+
+/// Whether there are entries that do not tell whose they are.
+fn has_anonymous(log: &Log) -> bool {
+    let elsewhere = log.elsewhere.iter().map(|(_, entry)| entry);
+    let mut all = log.entries.iter().chain(elsewhere);
+    all.any(|entry| matches!(entry.command, Command::Op(_, None)))
 }

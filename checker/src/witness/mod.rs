@@ -18,10 +18,12 @@
 //! has got as far, is where the replay is; if none is, nothing that was found behind the last that is can be certain.
 //!
 //! **Doubt.** An operation without an answer took effect if the log has it where others were acknowledged behind it, and
-//! never did if no log has it at all. That settles what clients could not know; the black-box verdict stays as it was.
+//! never did if no log has it at all. That settles what clients could not know; the black-box verdict stays as it was, and
+//! [`settle`] has the history judged a second time with it.
 
 mod asked;
 mod replay;
+mod settle;
 
 use squall_history::log::{Applied, Command, Entry, Lacking, Log, Positions};
 use squall_history::{Claim, F, History, Nanos, Operation, Outcome, Value};
@@ -29,6 +31,7 @@ use squall_history::{Claim, F, History, Nanos, Operation, Outcome, Value};
 use crate::{Evidence, Row, Source, Verdict};
 use asked::{Asked, Settled, Surplus};
 use replay::Replay;
+pub use settle::{Settling, has_doubt, nothing_settled, settle};
 
 /// What every row of this module names as its engine.
 pub const ENGINE: &str = "log replay";

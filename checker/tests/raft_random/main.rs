@@ -253,6 +253,7 @@ fn plant(claim: Claim, traces: &mut [Trace], ends: &Ends, random: &mut ChaCha8Rn
         Claim::Linearizable
         | Claim::Positions
         | Claim::LogWitness
+        | Claim::LinearizableSettled
         | Claim::ReplicaStates
         | Claim::Exercised
         | Claim::AcknowledgedSurvive => {
