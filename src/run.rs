@@ -11,7 +11,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use squall_checker::ModelKind;
 use squall_cluster::{
     Applied, Attached, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
-    LinkPlane, Means, Network, PlainDirs, Sandbox, Sandboxed, Services, Tcp, choose,
+    LinkPlane, Means, Network, NodeState, PlainDirs, Sandbox, Sandboxed, Services, Tcp, choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         self.manifest.moments.healed = Some(self.clock.now());
         for death in ours.iter().flat_map(|ours| ours.sandboxed.exited()) {
             self.progress.note(&format!("squall: {} ended by itself", death.node));
-            if cluster.state(&death.node) != squall_cluster::NodeState::Running {
+            if cluster.state(&death.node) != NodeState::Running {
                 // One that cannot start again answers no final read, and the run says so.
                 let _ = cluster.start(&death.node).await;
             }
@@ -563,7 +563,12 @@ impl<'a> Run<'a> {
         }
         // What the files say outlives them: a run that is valid drops them.
         let now = self.clock.monotonic_origin() + self.clock.now().0;
-        disk::record_log(&self.dir, &self.system, &self.nodes)?;
+        let runs = |node: &&NodeName| match cluster.state(node) {
+            NodeState::Running | NodeState::Paused => true,
+            NodeState::Killed | NodeState::Exited { .. } => false,
+        };
+        let alive = self.nodes.iter().filter(runs).cloned().collect();
+        disk::record_log(&self.dir, &self.system, &self.nodes, alive)?;
         let layout = disk::layout(self.system.reader);
         let counted = disk::record(&self.dir, layout, readings, &self.nodes, now).await?;
         let counted = counted.map(|counted| ("disk readings".to_owned(), counted));

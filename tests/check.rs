@@ -267,3 +267,50 @@ fn a_history_of_any_format_is_exported_as_edn_and_judged_the_same() {
     let said = check(&exported.stdout, &["--model", "cas-register", "--format", "edn"]);
     assert_eq!(said.code, Some(1), "{}", said.text);
 }
+
+/// A run of a register, whose log and whose clients are given.
+fn run_with(log: &str) -> tempfile::TempDir {
+    let exhibits = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/exhibits/clean");
+    let manifest = std::fs::read(exhibits.join("run.json")).expect("run.json");
+    let mut manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    manifest["claims"] = serde_json::json!(["linearizable", "log-witness", "linearizable-settled"]);
+    let history = r#"{"squall":"history/1"}
+{"time":1,"process":0,"type":"invoke","f":"write","key":"x","value":1}
+{"time":2,"process":0,"type":"ok","f":"write","key":"x","value":1}
+{"time":3,"process":1,"type":"invoke","f":"write","key":"x","value":2}
+{"time":4,"process":1,"type":"info","f":"write","key":"x","value":2,"error":"timeout"}
+{"time":5,"process":2,"type":"invoke","f":"read","key":"x"}
+{"time":6,"process":2,"type":"ok","f":"read","key":"x","value":2}
+"#;
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text);
+    write("run.json", &manifest.to_string()).expect("run.json");
+    write("history.jsonl", history).expect("history.jsonl");
+    write("log.jsonl", log).expect("log.jsonl");
+    dir
+}
+
+#[test]
+fn what_only_a_write_that_no_log_has_could_have_left_is_refused_by_the_log_alone() {
+    let header = r#"{"squall":"log/1","node":"n1","positions":"index","committed":1"#;
+    let entry = r#"{"index":1,"term":1,"f":"write","key":"x","value":1}"#;
+    let verdicts = |more: &str, entries: &str| {
+        let dir = run_with(&format!("{header}{more}}}\n{entry}\n{entries}"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+        let output =
+            command.arg("check").arg(dir.path()).arg("--json").output().expect("squall starts");
+        let verdict: Value = serde_json::from_slice(&output.stdout).expect("a verdict");
+        let rows = verdict["rows"].as_array().expect("rows").iter();
+        let rows = rows.map(|row| format!("{} {}", row["verdict"], row["claim"]).replace('"', ""));
+        (output.status.code(), rows.collect::<Vec<_>>().join(", "))
+    };
+    let said = |settled: &str| {
+        format!("valid linearizable, not-judged log-witness, {settled} linearizable-settled")
+    };
+    assert_eq!(verdicts("", ""), (Some(1), said("invalid")));
+    assert_eq!(verdicts(r#","alive":["n2"]"#, ""), (Some(0), said("not-judged")));
+    assert_eq!(verdicts(r#","gone":["n2: wiped"]"#, ""), (Some(0), said("not-judged")));
+    assert_eq!(verdicts(r#","missing":["n2: compacted"]"#, ""), (Some(0), said("not-judged")));
+    let tail = r#"{"index":2,"term":1,"f":"write","key":"x","value":2}"#;
+    assert_eq!(verdicts("", tail), (Some(0), said("not-judged")));
+}

@@ -19,18 +19,20 @@ const ENTRIES: usize = 500_000;
 const ELSEWHERE: usize = 1_000;
 
 /// Writes the log of the files that stopped nodes left in the run directory, where its commands and the clients'
-/// operations are the same thing.
+/// operations are the same thing. `alive` names nodes that have not stopped.
 pub(crate) fn record_log(
     run: &RunDir,
     system: &SystemSpec,
     nodes: &[NodeName],
+    alive: Vec<NodeName>,
 ) -> Result<(), Failure> {
     let Some(layout) = spoken(system) else { return Ok(()) };
     let read = |node: &NodeName| {
         let commands = squall_disk::commands(layout, &run.node(node).join("data"));
         (node.clone(), commands.map_err(|error| told(&error)))
     };
-    let log = gathered(nodes.iter().map(read).collect());
+    let mut log = gathered(nodes.iter().map(read).collect());
+    log.header.alive = alive;
     run.write_whole(&run.log(), log.to_text().as_bytes())?;
     Ok(())
 }

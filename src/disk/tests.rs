@@ -250,7 +250,7 @@ fn commands_are_read_where_squall_s_own_client_asks_for_them() {
     let mut system = squall_systems::SystemSpec::reference();
     let recorded = |name: &str, system: &squall_systems::SystemSpec| {
         let run = RunDir::create(results.path(), name).unwrap();
-        super::record_log(&run, system, &nodes).unwrap();
+        super::record_log(&run, system, &nodes, vec!["n1".into()]).unwrap();
         run.log().exists()
     };
     assert!(recorded("ours", &system));
