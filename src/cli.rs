@@ -28,7 +28,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// One run: boot, drive, hurt, heal, final reads through every node, stop, check, report
     Test(Box<TestArgs>),
-    /// Judge again: a run directory, or a bare history file
+    /// Judge again: a run directory, a bare history file, or bare traces of nodes, also of other Rafts
     Check(CheckArgs),
     /// Tell the story of a run: what broke first, what was going on, what clients saw
     Show(ShowArgs),

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// Returns as what kind of trace the files are to be judged; nothing where they are to be read as a history.
 pub(crate) fn format(args: &CheckArgs) -> Result<Option<Format>, Failure> {
     if let Some(name) = &args.format {
-        return Ok(name.parse().ok());
+        return Ok(Format::by_name(name));
     }
     let formats: Vec<Option<Format>> =
         args.paths.iter().map(|path| Format::of_file(path)).collect();

@@ -239,6 +239,24 @@ fn a_vote_that_never_left_its_node_may_be_given_again_after_a_crash() {
 }
 
 #[test]
+fn a_candidate_whose_last_entry_was_replaced_by_another_may_stand_again() {
+    let text = read("etcd-raft.ndjson");
+    let mut lines = usurper("1", 9, (22, 3));
+    lines.pop();
+    // n1 loses, and as a follower has 22@3 replaced by 22@9 of the leader of term 9: its log is as long as before.
+    let mut follows = lines[1].clone();
+    follows["event"]["state"] = json!({"term": 9, "vote": "1", "commit": 1});
+    lines.push(follows);
+    lines.extend(usurper("1", 10, (22, 9)).into_iter().skip(2));
+    let mut replicates = lines.last().expect("a line").clone();
+    replicates["event"]["name"] = json!("Ready");
+    replicates["event"]["log"] = json!(23);
+    lines.push(replicates);
+    let said = check_text(&with(&text, &lines), &[]);
+    assert_eq!(said.code, Some(0), "{}", said.text);
+}
+
+#[test]
 fn an_answer_to_a_stale_leader_makes_no_leader_of_it() {
     let text = read("etcd-raft.ndjson");
     let last = last_event(&text, |event| event["nid"] == "1");

@@ -13,13 +13,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::LogPosition;
-use super::teller::{Heard, Now, What};
+use super::teller::{Heard, Now, Promise, Role, What};
 use super::{Parsed, name};
 
 /// Events that say no more than what the node is.
-const PLAIN: [&str; 13] = [
+const PLAIN: [&str; 12] = [
     "add_configuration",
-    "become_follower",
     "become_pre_vote_candidate",
     "execute_append_entries_sync",
     "recv_append_entries",
@@ -94,6 +93,7 @@ pub(super) fn parse(line: &Value) -> Result<Vec<Parsed>, String> {
 fn is_known(function: &str) -> bool {
     let telling = [
         "become_candidate",
+        "become_follower",
         "become_leader",
         "commit",
         "recv_request_vote_response",
@@ -107,7 +107,10 @@ fn heard(message: &Message) -> Vec<Parsed> {
     let term = message.state.current_view;
     let what = match &*message.function {
         // Its vote for itself counts at once, and it has no later boot.
-        "become_candidate" => vec![What::Stands, What::Granted { by: node.clone(), term }],
+        "become_candidate" => {
+            vec![What::Stands, What::Got { from: node.clone(), promise: Promise::Vote(term) }]
+        }
+        "become_follower" => vec![What::Follows],
         "become_leader" => vec![What::Wins],
         "commit" => vec![What::Counts],
         "send_request_vote" => vec![asks(message).unwrap_or(What::Other)],
@@ -129,7 +132,11 @@ fn now(message: &Message) -> Now {
         vote: None,
         commit: moves.map_or(*commit_idx, |idx| idx.max(*commit_idx)),
         last: *last_idx,
-        leads: leadership_state.as_deref() == Some("Leader"),
+        role: match leadership_state.as_deref() {
+            Some("Leader") => Role::Leader,
+            Some("Follower") => Role::Follower,
+            _ => Role::Other,
+        },
     }
 }
 
@@ -146,6 +153,7 @@ fn asks(message: &Message) -> Option<What> {
 
 fn granted(message: &Message) -> Option<What> {
     let packet = packet(message, "raft_request_vote_response")?;
-    let by = name(message.from_node_id.as_ref()?);
-    (packet.vote_granted == Some(true)).then_some(What::Granted { by, term: packet.term })
+    let from = name(message.from_node_id.as_ref()?);
+    let promise = Promise::Vote(packet.term);
+    (packet.vote_granted == Some(true)).then_some(What::Got { from, promise })
 }

@@ -14,18 +14,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::LogPosition;
-use super::teller::{Heard, Now, What};
+use super::teller::{Heard, Now, Promise, Role, What};
 use super::{Parsed, name};
 
 /// Events that say no more than what the node is.
-const PLAIN: [&str; 14] = [
+const PLAIN: [&str; 13] = [
     "Advance",
     "ApplyConfChange",
     "Bootstrap",
     "ChangeConf",
     "Ready",
     "ReceiveAppendEntriesRequest",
-    "ReceiveAppendEntriesResponse",
     "ReceiveRequestVoteRequest",
     "ReceiveSnapshot",
     "ReduceNextIndex",
@@ -84,7 +83,11 @@ pub(super) fn parse(line: &Value) -> Result<Vec<Parsed>, String> {
         vote: (vote != "0").then(|| name(&vote)),
         commit,
         last: event.log,
-        leads: event.role == "StateLeader",
+        role: match &*event.role {
+            "StateLeader" => Role::Leader,
+            "StateFollower" => Role::Follower,
+            _ => Role::Other,
+        },
     };
     Ok(vec![Parsed::Heard(Heard { node: name(&event.nid), now, what })])
 }
@@ -99,6 +102,7 @@ fn what(event: &Event) -> Option<What> {
         "SendRequestVoteRequest" => asks(event).unwrap_or(What::Other),
         "SendAppendEntriesRequest" => holds(event).unwrap_or(What::Other),
         "ReceiveRequestVoteResponse" => granted(event).unwrap_or(What::Other),
+        "ReceiveAppendEntriesResponse" => acknowledged(event).unwrap_or(What::Other),
         plain if PLAIN.contains(&plain) => What::Other,
         _ => return None,
     })
@@ -123,8 +127,22 @@ fn holds(event: &Event) -> Option<What> {
     sent(event, "MsgApp").filter(|_| leads).map(|message| What::Holds(entry(message)))
 }
 
+fn got<'a>(event: &'a Event, kind: &str) -> Option<&'a Message> {
+    let ours = |message: &&Message| message.r#type == kind && message.to == event.nid;
+    event.msg.as_ref().filter(ours).filter(|message| !message.reject)
+}
+
 fn granted(event: &Event) -> Option<What> {
-    let message = event.msg.as_ref()?;
-    let grant = message.r#type == "MsgVoteResp" && !message.reject && message.to == event.nid;
-    grant.then(|| What::Granted { by: name(&message.from), term: message.term })
+    let message = got(event, "MsgVoteResp")?;
+    let promise = Promise::Vote(message.term);
+    Some(What::Got { from: name(&message.from), promise })
+}
+
+/// The answer to a stale leader has the same form, but never the term of one who leads. One's own entries are another
+/// matter.
+fn acknowledged(event: &Event) -> Option<What> {
+    let message = got(event, "MsgAppResp")?;
+    let leads = event.role == "StateLeader" && message.term == event.state.term;
+    let promise = Promise::Ack { term: message.term, index: message.index };
+    (leads && message.from != event.nid).then(|| What::Got { from: name(&message.from), promise })
 }

@@ -17,12 +17,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::Trace;
-use crate::suggest::hint;
 use crate::{Claim, NodeName};
 use teller::{Heard, Teller, Untold};
 
@@ -48,6 +46,11 @@ impl Format {
             Format::EtcdRaft => "etcd-raft",
             Format::CcfRaft => "ccf-raft",
         }
+    }
+
+    /// Returns the format that has this name on the command line.
+    pub fn by_name(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name() == name)
     }
 
     /// Returns the format of a trace, judged by how the file begins; nothing where it is no trace.
@@ -77,20 +80,6 @@ const LINES_TO_TELL: usize = 200;
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// Says that no format has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown format {0:?}{hint}", hint = hint(.0, Format::ALL.map(Format::name)))]
-pub struct UnknownFormat(pub String);
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<Format, UnknownFormat> {
-        let found = Format::ALL.into_iter().find(|format| format.name() == name);
-        found.ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }
 
@@ -191,7 +180,7 @@ impl Import {
             (Claim::StateMachineSafety, "commands: the trace has no hashes".to_owned()),
             (
                 Claim::MonotoneTerms,
-                "durable terms: known where a boot recovered them or a vote in them arrived".to_owned(),
+                "durable terms: known where a boot recovered them, or a vote or an acknowledgement in them arrived".to_owned(),
             ),
             (
                 Claim::TruncateNotCommitted,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{CommitBy, EntryHash, Epoch, LogPosition, TraceEvent, Voters};
-use super::teller::{Now, What};
+use super::teller::{Now, Promise, Role, What};
 use crate::NodeName;
 
 /// Stands for the hash of a command where the trace has none. All are alike, so no two commands contradict each other.
@@ -144,7 +144,7 @@ impl Node {
     fn changes(&mut self, at: At, before: &Now, now: &Now) {
         self.vote_changes(at, before, now);
         let other = self.reign.as_ref().is_some_and(|reign| reign.term != now.term);
-        if other || (before.leads && !now.leads) {
+        if other || (before.leads() && !now.leads()) {
             self.loses_track();
         }
         if now.last < before.last {
@@ -206,10 +206,10 @@ impl Node {
             return;
         }
         let by = match what {
-            What::Counts if now.leads => Some(CommitBy::Count),
+            What::Counts if now.leads() => Some(CommitBy::Count),
             // What it knew when it won, it had learned as a follower.
             What::Wins => Some(CommitBy::Leader),
-            _ if now.leads => None,
+            _ if now.leads() => None,
             _ => Some(CommitBy::Leader),
         };
         self.committed(at, now, by);
@@ -230,9 +230,16 @@ impl Node {
             What::Asks(end) => self.asks(now, *end),
             What::Wins => return !self.wins(at, now),
             What::Holds(entry) => self.holds(at, now, *entry),
-            What::Begins | What::Follows | What::Counts | What::Granted { .. } | What::Other => {}
+            What::Follows => self.follows(now),
+            What::Begins | What::Counts | What::Got { .. } | What::Other => {}
         }
         false
+    }
+
+    /// As a follower it may have its last entries replaced by as many others, and no line shows it.
+    fn follows(&mut self, now: &Now) {
+        self.loses_track();
+        self.end = (now.last == 0).then(LogPosition::default);
     }
 
     fn asks(&mut self, now: &Now, end: LogPosition) {
@@ -245,6 +252,7 @@ impl Node {
 
     fn stood(&mut self, term: u64, last: LogPosition) {
         if let Some((_, at)) = self.stands.take_if(|(stands, _)| *stands == term) {
+            self.gap = true;
             self.tell(at, TraceEvent::BecomeCandidate { term: term.into(), last });
         }
     }
@@ -252,11 +260,12 @@ impl Node {
     /// Returns whether the election can be told: the judge takes the end of the log at its word.
     fn wins(&mut self, at: At, now: &Now) -> bool {
         let asked = self.asked.filter(|(term, _)| *term == now.term).map(|(_, end)| end);
-        let known = self.end.or(asked).filter(|end| end.index == now.last && now.leads);
+        let known = self.end.or(asked).filter(|end| end.index == now.last && now.leads());
         let Some(last) = known else { return false };
         self.end = Some(last);
         self.stood(now.term, last);
-        self.reign_ends();
+        // Whatever the judge took for its log, it begins anew with the end that it names here.
+        self.loses_track();
         self.won.insert(now.term);
         let told = self.boots.last().map_or(0, Vec::len);
         let inherited = BTreeMap::new();
@@ -273,14 +282,29 @@ impl Node {
         }
     }
 
-    /// Tells of a vote of this node that arrived, unless a restart may have taken it back.
-    pub(super) fn grants(&mut self, at: At, to: &NodeName, term: u64) -> bool {
-        let binds = !self.died.contains(&term);
-        if binds {
-            let vote = TraceEvent::Vote { to: to.clone(), term: term.into(), prevote: false };
-            self.tell(at, vote);
+    /// Tells of a promise of this node that arrived. Returns whether it can be told: a vote in a term that this node won
+    /// and a restart took back contradicts nothing.
+    pub(super) fn promises(&mut self, at: At, to: &NodeName, promise: Promise) -> bool {
+        match promise {
+            Promise::Vote(term) if self.died.contains(&term) => return false,
+            Promise::Vote(term) => {
+                let vote = TraceEvent::Vote { to: to.clone(), term: term.into(), prevote: false };
+                self.tell(at, vote);
+            }
+            Promise::Ack { term, index } => self.acknowledges(at, to.clone(), term, index),
         }
-        binds
+        true
+    }
+
+    /// An acknowledgement is of the log as it was when it was sent, which is not known when it arrives. It proves the term
+    /// alone, so it is told where nothing of the log is known, and left out while the node leads or stands.
+    fn acknowledges(&mut self, at: At, to: NodeName, term: u64, index: u64) {
+        let follows = self.now.as_ref().is_some_and(|now| now.role == Role::Follower);
+        if follows && self.reign.is_none() {
+            self.gap = true;
+            let term = term.into();
+            self.tell(at, TraceEvent::Ack { to, index, term, prev: 0, entries: 0 });
+        }
     }
 
     /// From here on its log may change without a word.

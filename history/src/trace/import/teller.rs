@@ -6,11 +6,11 @@
 //! - **Logs.** A log is known only as far as its terms are: a leader's own entries; its last one at its election, which it
 //!   names when it asks for votes; and those that it names when it sends entries. Where a log may have changed without a
 //!   word, a number of `seq` is left out, at which the judge forgets it.
-//! - **Votes.** A vote that was queued may die with its boot before it is durable and sent. So a grant is told where it
-//!   arrives, in the boot that its giver is in: what was sent once binds all later boots. A vote that changes within a
-//!   boot is told at once.
-//! - **Terms.** Within a boot they are told as they come. They bind later boots where a boot recovered them, or a vote in
-//!   them arrived.
+//! - **Votes and acknowledgements.** One that was queued may die with its boot before it is durable and sent. So it is told
+//!   where it arrives, in the boot that its giver is in: what was sent once binds all later boots. A vote that changes
+//!   within a boot is told at once.
+//! - **Terms.** Within a boot they are told as they come. They bind later boots where a boot recovered them, or a vote or an
+//!   acknowledgement in them arrived.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,22 @@ pub(super) struct Now {
     pub(super) commit: u64,
     /// The last index of its log.
     pub(super) last: u64,
-    pub(super) leads: bool,
+    pub(super) role: Role,
+}
+
+/// What a node is to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Leader,
+    Follower,
+    /// It stands, or asks whether it could, or is on its way out.
+    Other,
+}
+
+impl Now {
+    pub(super) fn leads(&self) -> bool {
+        self.role == Role::Leader
+    }
 }
 
 /// What a line is about, beyond what the node is at it.
@@ -47,15 +62,29 @@ pub(super) enum What {
     Counts,
     /// As a leader it says what its log has at an index.
     Holds(LogPosition),
-    /// A vote for it arrived.
-    Granted {
-        /// Whose.
-        by: NodeName,
-        /// Of the election.
-        term: u64,
+    /// Something that another node may only send once it is durable there arrived.
+    Got {
+        /// Who sent it.
+        from: NodeName,
+        /// A vote, or an acknowledgement.
+        promise: Promise,
     },
     /// Nothing else.
     Other,
+}
+
+/// What binds its sender for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// A vote for the receiver in this term.
+    Vote(u64),
+    /// The receiver leads this term, and the sender's log matches its own up to this index.
+    Ack {
+        /// The term of the leader, and of the sender.
+        term: u64,
+        /// How far.
+        index: u64,
+    },
 }
 
 /// One line of a foreign trace.
@@ -79,16 +108,16 @@ pub(super) struct Untold {
 #[derive(Debug, Default)]
 pub(super) struct Teller {
     nodes: BTreeMap<NodeName, Node>,
-    /// Grants whose givers have not begun: where files follow each other node by node, their boots come later.
-    early: Vec<(At, Grant)>,
+    /// Promises whose givers have not begun: where files follow each other node by node, their boots come later.
+    early: Vec<(At, Sent)>,
     untold: Untold,
 }
 
 #[derive(Debug)]
-struct Grant {
-    by: NodeName,
+struct Sent {
+    from: NodeName,
     to: NodeName,
-    term: u64,
+    promise: Promise,
 }
 
 impl Teller {
@@ -96,26 +125,26 @@ impl Teller {
     pub(super) fn hear(&mut self, line: u32, time: u64, heard: Heard) {
         let Heard { node: name, now, what } = heard;
         let at = At { line, time };
-        if let What::Granted { by, term } = &what {
-            let grant = Grant { by: by.clone(), to: name.clone(), term: *term };
-            match self.nodes.get(by).is_some_and(Node::has_begun) {
-                true => self.grant(at, &grant),
-                false => self.early.push((at, grant)),
+        if let What::Got { from, promise } = &what {
+            let sent = Sent { from: from.clone(), to: name.clone(), promise: *promise };
+            match self.nodes.get(from).is_some_and(Node::has_begun) {
+                true => self.arrives(at, &sent),
+                false => self.early.push((at, sent)),
             }
         }
         let node = self.nodes.entry(name).or_default();
         self.untold.elections += u64::from(node.hear(at, now, &what));
     }
 
-    fn grant(&mut self, at: At, grant: &Grant) {
-        let giver = self.nodes.entry(grant.by.clone()).or_default();
-        self.untold.votes += u64::from(!giver.grants(at, &grant.to, grant.term));
+    fn arrives(&mut self, at: At, sent: &Sent) {
+        let giver = self.nodes.entry(sent.from.clone()).or_default();
+        self.untold.votes += u64::from(!giver.promises(at, &sent.to, sent.promise));
     }
 
     /// Returns everything that was told, a trace for each boot, in the order of nodes and boots.
     pub(super) fn finish(mut self) -> (Vec<Trace>, Untold) {
-        for (at, grant) in std::mem::take(&mut self.early) {
-            self.grant(at, &grant);
+        for (at, sent) in std::mem::take(&mut self.early) {
+            self.arrives(at, &sent);
         }
         let mut traces = Vec::new();
         for (name, mut node) in self.nodes {

@@ -93,14 +93,14 @@ fn a_leader_is_told_with_the_end_of_its_log_and_its_own_entries() {
         // What it recovered is not told, so a number is left out.
         (2, commit(3, 2, None)),
         (3, commit(3, 3, Some(CommitBy::Leader))),
-        (4, TraceEvent::BecomeCandidate { term, last: at(5, 2) }),
+        (5, TraceEvent::BecomeCandidate { term, last: at(5, 2) }),
         // What it said of older entries while it led stands before its election.
-        (5, append(4, 2, 1, 1, true)),
-        (6, append(5, 2, 2, 1, true)),
-        (7, TraceEvent::BecomeLeader { term, last: at(5, 2) }),
-        (8, append(6, 3, 2, 1, false)),
-        (9, append(7, 3, 3, 1, false)),
-        (10, commit(7, 3, Some(CommitBy::Count))),
+        (7, append(4, 2, 1, 1, true)),
+        (8, append(5, 2, 2, 1, true)),
+        (9, TraceEvent::BecomeLeader { term, last: at(5, 2) }),
+        (10, append(6, 3, 2, 1, false)),
+        (11, append(7, 3, 3, 1, false)),
+        (12, commit(7, 3, Some(CommitBy::Count))),
     ];
     assert_eq!(events(&told(&reign()), "n1", 0), expected);
 }
@@ -113,7 +113,7 @@ fn a_deposed_leaders_log_is_known_no_more() {
     let events = events(&told(&lines), "n1", 0);
     // The new term comes behind a gap; entries of others are not told.
     let expected =
-        [(12, commit(7, 4, Some(CommitBy::Leader))), (14, commit(8, 4, Some(CommitBy::Leader)))];
+        [(14, commit(7, 4, Some(CommitBy::Leader))), (16, commit(8, 4, Some(CommitBy::Leader)))];
     assert_eq!(events[events.len() - 2..], expected);
 }
 
@@ -162,6 +162,30 @@ fn a_vote_is_told_where_it_arrives_and_in_the_boot_that_its_giver_is_in() {
     // The one of term 7 never arrived: it may have died with its boot.
     assert_eq!(votes(0).collect::<Vec<_>>(), [6]);
     assert_eq!(votes(1).collect::<Vec<_>>(), [8]);
+}
+
+#[test]
+fn an_acknowledgement_counts_where_it_arrives_at_the_leader_of_its_term() {
+    let answer = |term, role: &str, index| {
+        let mut receives = event("ReceiveAppendEntriesResponse", "1", (3, "1", 0), 7);
+        receives["event"]["role"] = json!(role);
+        msg(receives, "MsgAppResp", ("2", "1"), [term, index, 0])
+    };
+    let mut rejected = answer(3, "StateLeader", 6);
+    rejected["event"]["msg"]["reject"] = json!(true);
+    let lines = [
+        event("InitState", "2", (0, "0", 0), 0),
+        event("BecomeFollower", "2", (3, "0", 0), 0),
+        answer(3, "StateLeader", 7),
+        rejected,
+        // The answer of one that is ahead to a stale leader, and one that comes after the lead was lost.
+        answer(4, "StateLeader", 0),
+        answer(3, "StateFollower", 7),
+    ];
+    let events = events(&told(&lines), "n2", 0);
+    let ack = TraceEvent::Ack { to: "n1".into(), index: 7, term: Epoch(3, 0), prev: 0, entries: 0 };
+    let acks: Vec<&TraceEvent> = events[1..].iter().map(|(_, event)| event).collect();
+    assert_eq!(acks, [&ack]);
 }
 
 #[test]
