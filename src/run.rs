@@ -307,7 +307,12 @@ impl<'a> Run<'a> {
             .connect_for(self.spec.workload, addresses.clone())
             .map_err(Failure::harness)?;
         connect.prepare().await.map_err(|why| Failure::bad_input(anyhow::anyhow!(why)))?;
-        let means = Means { links: links.plane, data: Box::new(data), launch: Box::new(Direct) };
+        let means = Means {
+            links: links.plane,
+            data: Box::new(data),
+            launch: Box::new(Direct),
+            apart: self.system.node.apart,
+        };
         let cluster =
             Sandboxed::boot(network, plans, &self.dir, means).await.map_err(
                 |error| match services.death() {

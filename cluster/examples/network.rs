@@ -68,7 +68,8 @@ fn measure_processes(sandbox: &Sandbox, network: Network) -> Result<(), String> 
     let data = PlainDirs::in_memory(sandbox);
     let plans = network.places.iter().map(|place| sleeper(place, &data)).collect();
     let links = choose(Firewall::Nft, &network).map_err(|error| error.to_string())?.plane;
-    let means = Means { links, data: Box::new(data), launch: Box::new(Direct) };
+    let means =
+        Means { links, data: Box::new(data), launch: Box::new(Direct), apart: Duration::ZERO };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime
         .map_err(|error| error.to_string())?

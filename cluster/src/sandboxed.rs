@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, join_all};
 use squall_history::{NodeName, RunDir};
 use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::sleep;
 
 use crate::control::in_one_line;
 use crate::data::DataDirs;
@@ -34,6 +35,8 @@ pub struct Means {
     pub data: Box<dyn DataDirs>,
     /// Wraps the start of processes.
     pub launch: Box<dyn Launch>,
+    /// How long after one node the next one is started, when the cluster begins.
+    pub apart: Duration,
 }
 
 impl fmt::Debug for Means {
@@ -76,15 +79,19 @@ pub struct Stopped {
 }
 
 impl Sandboxed {
-    /// Starts all nodes at once and returns when each is ready. Their output goes to `nodes/` of the run.
+    /// Starts all nodes, one shortly after the other, and returns when each is ready. Their output goes to `nodes/` of the run.
     pub async fn boot(
         network: Network,
         plans: Vec<NodePlan>,
         run: &RunDir,
         means: Means,
     ) -> Result<Arc<Sandboxed>, ClusterError> {
+        let apart = means.apart;
         let cluster = Sandboxed::prepare(network, plans, run, means)?;
-        for node in &cluster.nodes {
+        for (n, node) in cluster.nodes.iter().enumerate() {
+            if n > 0 && !apart.is_zero() {
+                sleep(apart).await;
+            }
             node.start(&cluster.launcher, &*cluster.launch).await?;
         }
         cluster.await_ready().await?;
@@ -98,7 +105,7 @@ impl Sandboxed {
         run: &RunDir,
         means: Means,
     ) -> Result<Sandboxed, ClusterError> {
-        let Means { links, data, launch } = means;
+        let Means { links, data, launch, apart: _ } = means;
         let deaths = Arc::new(Deaths::default());
         let mut nodes = Vec::new();
         for plan in plans {

@@ -95,7 +95,7 @@ fn test_args(
         "--workload",
         workload.name,
         "--nemesis",
-        &nemesis,
+        nemesis,
         "--time-limit",
         "9s",
         "--nemesis-interval",

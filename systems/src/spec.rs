@@ -59,6 +59,8 @@ pub struct NodeSection {
     pub env: BTreeMap<String, Template>,
     /// How to find out that it serves.
     pub ready: Ready,
+    /// How long after one node the next one is started, when the cluster begins.
+    pub apart: Duration,
     /// The versions that it may run, the oldest first; nothing where there is one only.
     pub versions: Vec<VersionSection>,
     /// A node may go back to an older version on its data.

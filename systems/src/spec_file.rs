@@ -119,6 +119,8 @@ struct RawNode {
     #[serde(default)]
     env: BTreeMap<String, Spanned<String>>,
     ready: Spanned<RawReady>,
+    #[serde(default, deserialize_with = "some_duration")]
+    apart: Option<Duration>,
     versions: Option<RawVersions>,
     downgrade: Option<Spanned<bool>>,
 }
@@ -224,6 +226,10 @@ fn parse_range(text: &str) -> Result<(Duration, Duration), String> {
 /// The paper's election timeouts (§5.6 measures with them).
 const ELECTION: (Duration, Duration) = (Duration::from_millis(150), Duration::from_millis(300));
 const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// Nodes that begin in the same millisecond may wait for each other: each of five etcds asks all others whether the cluster
+/// exists, is accepted by those that listen and do not serve yet, and gives each of them a second.
+const APART: Duration = Duration::from_millis(20);
 const NODES: usize = 5;
 
 /// Turns the file as it stands into what it means, and says where it means nothing.
@@ -339,6 +345,7 @@ impl Validation<'_> {
                 cmd: Vec::new(),
                 env: BTreeMap::new(),
                 ready: Ready { check: ReadyCheck::Log(String::new()), within: READY_WITHIN },
+                apart: Duration::ZERO,
                 versions: Vec::new(),
                 downgrade: false,
             }),
@@ -386,6 +393,7 @@ impl Validation<'_> {
             cmd: self.command(raw.cmd, Names::Started)?,
             env: env.collect::<Result<_, _>>()?,
             ready: self.ready(raw.ready, Names::Node)?,
+            apart: raw.apart.unwrap_or(APART),
             versions,
             downgrade,
         };

@@ -60,6 +60,7 @@ fn the_documented_example_is_read_whole() {
     assert_eq!(etcd.node.cmd.len(), 21);
     assert_eq!(etcd.node.ready.within, Duration::from_secs(20));
     assert!(matches!(etcd.node.ready.check, ReadyCheck::Http(_)));
+    assert_eq!(etcd.node.apart, Duration::from_millis(20));
     assert_eq!(etcd.peer_port, Some(2380));
     assert_eq!(etcd.client.kind, ClientKind::Etcd);
     assert_eq!(etcd.claims.read, ReadClaim::Linearizable);
@@ -119,6 +120,7 @@ fn mistakes_are_answered_with_the_place_and_the_nearest_word() {
         error("tcp = 80", "tcp = 80000"),
         error("tcp = 80", "tcp = 80, within = \"soon\""),
         error("tcp = 80", "tcp = 80, log = \"x\""),
+        error("[node]", "[node]\napart = \"soon\""),
         error("\"mine\"", "\"my system\""),
         error("\"mine\"", "\"mine\"\nnodes = 0"),
         error("squall = 1", "squall = 2"),

@@ -122,6 +122,7 @@ impl World {
             links: choose(firewall, &network)?.plane,
             data: Box::new(PlainDirs::in_memory(&self.sandbox)),
             launch: Box::new(Direct),
+            apart: Duration::ZERO,
         };
         Sandboxed::boot(network, plans, &self.run_dir(), means).await
     }
@@ -178,6 +179,7 @@ async fn cuts(world: &World, network: Network, firewall: Firewall) {
         links: choose(firewall, &network).unwrap().plane,
         data: Box::new(PlainDirs::in_memory(&world.sandbox)),
         launch: Box::new(Direct),
+        apart: Duration::ZERO,
     };
     let plans = (0..5).map(|n| world.plan(n, "plain")).collect();
     let cluster = Sandboxed::boot(network, plans, &world.run_dir(), means).await.unwrap();
