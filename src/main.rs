@@ -17,6 +17,7 @@ mod help;
 mod index;
 mod lie;
 mod list;
+mod members;
 mod output;
 mod pack;
 mod parent;

@@ -11,7 +11,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use squall_checker::ModelKind;
 use squall_cluster::{
     Applied, Attached, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
-    LinkPlane, Means, Network, NodeState, PlainDirs, Sandbox, Sandboxed, Services, Tcp, choose,
+    LinkPlane, Means, Membership, Network, NodeState, PlainDirs, Sandbox, Sandboxed, Services, Tcp,
+    choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{
@@ -33,7 +34,7 @@ use crate::progress::{self, Progress};
 use crate::recorder::Recorder;
 use crate::spec::RunSpec;
 use crate::watch::{AtViolation, Watch};
-use crate::{disk, services, stall, states, system, test, versions};
+use crate::{disk, members, services, stall, states, system, test, versions};
 
 /// How long the healed system has to answer every final read. Past it, the run is complete without them.
 const FINAL_READS: Duration = Duration::from_secs(20);
@@ -63,6 +64,8 @@ struct Stage {
     cluster: Arc<dyn Cluster>,
     connect: Arc<dyn Connect>,
     leader: Arc<dyn LeaderProbe>,
+    /// Who changes the members, where somebody can.
+    membership: Option<Arc<dyn Membership>>,
     /// Who can say what state the nodes are in.
     states: Option<StateProbe>,
     /// What we started, and end.
@@ -99,7 +102,7 @@ impl<'a> Run<'a> {
         sandbox: Option<&'a Sandbox>,
         clock: Clock,
     ) -> Result<Run<'a>, Failure> {
-        let system = spec.system.clone();
+        let mut system = spec.system.clone();
         let nodes: Vec<NodeName> =
             (1..=spec.nodes).map(|n| NodeName::from(format!("n{n}").as_str())).collect();
         let plan = spec.faults(&nodes)?;
@@ -114,7 +117,10 @@ impl<'a> Run<'a> {
         let dir = RunDir::create(&spec.args.results, &name).map_err(|error| {
             Failure::harness(error).hint("choose another place with --results DIR")
         })?;
-        let manifest = manifest(spec, &system, &nodes, &plan, sandbox, clock, started);
+        let mut manifest = manifest(spec, &system, &nodes, &plan, sandbox, clock, started);
+        if members::change_in(&plan) {
+            members::leave_to_clients(&mut system, &mut manifest);
+        }
         dir.write_manifest(&manifest)?;
         let progress = Progress::new();
         progress.note(&format!("squall: {}", test::shown(dir.path())));
@@ -145,7 +151,7 @@ impl<'a> Run<'a> {
             (_, Some(attach)) => self.attach(&attach).await?,
             (None, None) => return Err(Failure::harness(anyhow::anyhow!("there is no sandbox"))),
         };
-        let Stage { cluster, connect, leader, states, ours } = stage;
+        let Stage { cluster, connect, leader, membership, states, ours } = stage;
         self.manifest.moments.ready = Some(self.clock.now());
         self.dir.write_manifest(&self.manifest)?;
 
@@ -156,6 +162,7 @@ impl<'a> Run<'a> {
             leader: Arc::clone(&leader),
             clock: Arc::new(move || clock.now()),
             versions: versions::of(&self.system),
+            membership,
         };
         let mut driver = self.driver(Arc::clone(&connect))?;
         self.watch(&mut driver)?;
@@ -237,7 +244,8 @@ impl<'a> Run<'a> {
                 .hint("the cluster must run, and be healed, before squall attaches to it")
         })?;
         let connect: Arc<dyn Connect> = Arc::new(FreshKeys::new(connect, prefix));
-        Ok(Stage { cluster: Arc::new(cluster), connect, leader, states, ours: None })
+        let cluster = Arc::new(cluster);
+        Ok(Stage { cluster, connect, leader, membership: None, states, ours: None })
     }
 
     /// Leaves out a family of faults that cannot be had, unless it was asked for by name.
@@ -324,12 +332,13 @@ impl<'a> Run<'a> {
         let states = self.system.state_probe(addresses.clone());
         versions::note_boots(&cluster, &mut self.manifest);
         let leader = self.system.leader_probe(addresses);
+        let membership = self.system.membership(&sites, &setup, Arc::clone(&leader));
         let read = disk::ReadWhileStill {
             cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
             readings: Arc::clone(&readings),
         };
         let ours = Some(Ours { sandboxed: cluster, services, readings });
-        Ok(Stage { cluster: Arc::new(read), connect, leader, states, ours })
+        Ok(Stage { cluster: Arc::new(read), connect, leader, membership, states, ours })
     }
 
     /// Starts what the page wants beside the nodes.
@@ -504,7 +513,11 @@ impl<'a> Run<'a> {
         self.progress.step("healing");
         let report = nemesis.await.context("the nemesis panicked").map_err(Failure::harness)?;
         let ended = ended?;
-        report.map_err(Failure::harness)?;
+        let report = report.map_err(Failure::harness)?;
+        for (node, why) in &report.lost_members {
+            self.progress.note(&format!("squall: {why}"));
+            self.manifest.settings.insert(format!("{node} is no member"), why.clone());
+        }
         services.map_or(Ok(()), |all| services::check(all, &self.dir))?;
         if ended == Ended::Stopped {
             self.progress.note("squall: stopped; judging what there is");
@@ -739,6 +752,9 @@ impl RunSpec {
         if let Some(file) = &self.args.schedule {
             let known = self.system.node.version_names();
             let file = schedule_file::load(file, nodes, &known).map_err(Failure::bad_input)?;
+            if members::change_in(&file.plan) {
+                members::check(&[Family::Member], &self.system)?;
+            }
             return Ok(file.plan);
         }
         Ok(plan(&PlanSpec {

@@ -11,7 +11,7 @@ use squall_workloads::Workload;
 
 use crate::cli::TestArgs;
 use crate::failure::Failure;
-use crate::{run, versions};
+use crate::{members, run, versions};
 
 /// How many nodes the sandbox has addresses for, and more than any Raft cluster needs.
 const MOST_NODES: usize = 20;
@@ -155,6 +155,7 @@ fn workload(name: &str) -> Result<&'static Workload, Failure> {
 
 fn families(text: &str, system: &SystemSpec) -> Result<Vec<Family>, Failure> {
     let families = squall_nemesis::parse_families(text).map_err(Failure::bad_input)?;
+    members::check(&families, system)?;
     versions::families(text, families, system)
 }
 

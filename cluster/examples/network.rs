@@ -102,6 +102,7 @@ fn measure_processes(sandbox: &Sandbox, network: Network) -> Result<(), String> 
 fn sleeper(place: &Place, data: &PlainDirs) -> NodePlan {
     NodePlan {
         versions: Vec::new(),
+        joining: None,
         name: place.node.clone(),
         ip: place.ip,
         argv: ["sleep", "1000"].map(str::to_owned).into(),

@@ -101,7 +101,7 @@ impl Attached {
         let argv = command(node).as_ref().ok_or_else(|| {
             ClusterError::Other(format!("[attach] has no command that makes {name} {after:?}"))
         })?;
-        if let Err(error) = run(argv).await {
+        if let Err(error) = run_command(argv).await {
             // It may have done its work all the same, and what it did must be healed.
             if matches!(look(node, after).await, Observation::Confirmed(_)) {
                 self.note(name, after);
@@ -128,7 +128,7 @@ impl Attached {
         let commands: Vec<&Argv> =
             heal.map(Ok).chain(pairs).collect::<Result<_, ClusterError>>()?;
         for argv in &commands {
-            run(argv).await?;
+            run_command(argv).await?;
         }
         let commands = commands.into_iter().map(shown).collect();
         Ok(Applied { took: began.elapsed(), commands })
@@ -230,7 +230,7 @@ async fn look(node: &AttachedNode, want: NodeState) -> Observation {
         }
     };
     let (seen, how) = match &node.alive {
-        Some(argv) => match run(argv).await {
+        Some(argv) => match run_command(argv).await {
             Ok(()) => (true, format!("`{}` ends with 0", shown(argv))),
             Err(error) => (false, error.to_string()),
         },
@@ -247,7 +247,7 @@ async fn look(node: &AttachedNode, want: NodeState) -> Observation {
 }
 
 /// Runs a command to its end, which must be good. It dies with its time, and with squall.
-async fn run(argv: &Argv) -> Result<(), ClusterError> {
+pub async fn run_command(argv: &Argv) -> Result<(), ClusterError> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(ClusterError::Other("expected a command, found nothing".to_owned()));
     };

@@ -78,6 +78,16 @@ pub trait Cluster: Send + Sync {
         Err(one_version(node))
     }
 
+    /// Empties the data directory of a node that is down.
+    fn wipe<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move { Err(not_ours(node)) })
+    }
+
+    /// Has a node be started, from its next start on, as one that joins a cluster which exists already.
+    fn join(&self, node: &NodeName) -> Result<(), ClusterError> {
+        Err(not_ours(node))
+    }
+
     /// Returns the version that a node runs, or will run from its next start on; none where there is one only.
     fn version(&self, _node: &NodeName) -> Option<String> {
         None
@@ -155,6 +165,43 @@ pub enum ClusterError {
     /// Something else is wrong, and what to do about it.
     #[error("{0}")]
     Other(String),
+}
+
+/// Changes who belongs to the cluster. A system's page knows how.
+pub trait Membership: Send + Sync {
+    /// Takes a node out, and returns once the cluster has agreed. There is nothing to do for one that is out already.
+    fn remove<'a>(
+        &'a self,
+        node: &'a NodeName,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Makes a node a member, and returns once the cluster has agreed. There is nothing to do for one that is one already.
+    fn add<'a>(
+        &'a self,
+        node: &'a NodeName,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<Applied, ClusterError>>;
+
+    /// Returns whether a node is a member, if somebody says so.
+    fn is_member<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Option<bool>>;
+
+    /// Returns with what a node comes back that was removed.
+    fn rejoin(&self) -> Rejoin;
+}
+
+/// With what a node comes back that was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rejoin {
+    /// With nothing: it is a new member under an old name.
+    #[default]
+    Wipe,
+    /// With its data.
+    Keep,
+}
+
+fn not_ours(node: &NodeName) -> ClusterError {
+    ClusterError::Other(format!("the data of {node} is not ours"))
 }
 
 fn one_version(node: &NodeName) -> ClusterError {

@@ -19,6 +19,9 @@ pub trait DataDirs: Send + Sync {
     /// Makes a node's directory, which must not hold anything yet.
     fn prepare(&self, node: &NodeName) -> io::Result<()>;
 
+    /// Empties a node's directory.
+    fn wipe(&self, node: &NodeName) -> io::Result<()>;
+
     /// Copies what is in a node's directory to another, and returns how many bytes that were.
     fn copy_out(&self, node: &NodeName, to: &Path) -> io::Result<u64>;
 
@@ -72,6 +75,17 @@ impl DataDirs for PlainDirs {
         if fs::read_dir(&path)?.next().is_some() {
             let why = "it holds data already, of another run";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        Ok(())
+    }
+
+    fn wipe(&self, node: &NodeName) -> io::Result<()> {
+        for entry in fs::read_dir(self.path(node))? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
         }
         Ok(())
     }
@@ -154,6 +168,22 @@ mod tests {
 
         dirs.discard().unwrap();
         assert!(!dir.path().join("run").exists());
+    }
+
+    #[test]
+    fn a_directory_that_was_wiped_is_there_and_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = PlainDirs::on_disk(dir.path(), "run").unwrap();
+        let (n1, n2) = (NodeName::from("n1"), NodeName::from("n2"));
+        for node in [&n1, &n2] {
+            dirs.prepare(node).unwrap();
+            fs::create_dir(dirs.path(node).join("wal")).unwrap();
+            fs::write(dirs.path(node).join("wal/0"), "x").unwrap();
+        }
+        std::os::unix::fs::symlink(dirs.path(&n2), dirs.path(&n1).join("link")).unwrap();
+        dirs.wipe(&n1).unwrap();
+        assert_eq!(fs::read_dir(dirs.path(&n1)).unwrap().count(), 0);
+        assert!(dirs.path(&n2).join("wal/0").exists(), "what a link leads to is left alone");
     }
 
     #[test]

@@ -28,8 +28,10 @@ mod tcp;
 mod topology;
 mod traffic;
 
-pub use attached::{Argv, AttachPlan, Attached, AttachedNode};
-pub use control::{Applied, Cluster, ClusterError, LeaderProbe, NodeState, Observation};
+pub use attached::{Argv, AttachPlan, Attached, AttachedNode, run_command};
+pub use control::{
+    Applied, Cluster, ClusterError, LeaderProbe, Membership, NodeState, Observation, Rejoin,
+};
 pub use cut::Cut;
 pub use data::{DataDirs, PlainDirs};
 pub use launch::{Direct, Launch};

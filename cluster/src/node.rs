@@ -20,6 +20,8 @@ pub struct NodePlan {
     /// What is run instead where the node may run one of several versions; the first boot runs the one that `argv` and
     /// `env` are of.
     pub versions: Vec<VersionPlan>,
+    /// The same for a node that joins a cluster which exists already, where that differs.
+    pub joining: Option<Box<NodePlan>>,
     /// When it counts as ready.
     pub ready: Ready,
     /// Its data directory, which is its working directory too.
@@ -118,6 +120,7 @@ mod tests {
             argv: vec!["node".into(), "--boot={boot}".into()],
             env: vec![("SQUALL_TRACE".into(), "trace/n1.{boot}.jsonl".into())],
             versions: Vec::new(),
+            joining: None,
             ready: Ready { check: ReadyCheck::Log("up".into()), within: Duration::from_secs(1) },
             data: "data".into(),
         };

@@ -49,8 +49,7 @@ impl fmt::Debug for Means {
 /// Nodes as processes of ours. When it is dropped, they are killed; children that they left in sessions of their own go
 /// with the sandbox, or by [`stop_all`](Sandboxed::stop_all).
 ///
-/// Membership changes will need an `Admin` trait beside it (add, remove, transfer): it has no user yet, and will stand
-/// next to [`LeaderProbe`](crate::LeaderProbe), because a system's client knows how, and not its cluster.
+/// Who belongs to the cluster is changed by [`Membership`](crate::Membership): a system's page knows how, and not its cluster.
 pub struct Sandboxed {
     names: Vec<NodeName>,
     nodes: Vec<Arc<Supervised>>,
@@ -248,6 +247,23 @@ impl Cluster for Sandboxed {
 
     fn choose_version(&self, node: &NodeName, version: &str) -> Result<(), ClusterError> {
         self.node(node)?.choose_version(version)
+    }
+
+    fn wipe<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            if self.node(node)?.is_up() {
+                return Err(ClusterError::Other(format!("{node} runs, and its data is not wiped")));
+            }
+            self.data.wipe(node).map_err(io_error("wipe the data of", node))?;
+            let commands = vec![format!("rm -rf {}/*", self.data.path(node).display())];
+            Ok(Applied { took: started.elapsed(), commands })
+        })
+    }
+
+    fn join(&self, node: &NodeName) -> Result<(), ClusterError> {
+        self.node(node)?.join();
+        Ok(())
     }
 
     fn version(&self, node: &NodeName) -> Option<String> {

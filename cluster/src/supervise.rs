@@ -102,13 +102,15 @@ struct Life {
     invocation: Option<(Invocation, [u64; 2])>,
 }
 
-/// Which versions of the system a node runs, by their place in its plan.
+/// As what a node is started.
 #[derive(Debug, Default)]
 struct Versions {
     /// From the next start on.
     chosen: Option<String>,
     /// Of each boot.
     ran: Vec<String>,
+    /// It joins a cluster that exists already, from the next start on.
+    joins: bool,
 }
 
 /// One node's process.
@@ -134,7 +136,7 @@ impl Supervised {
             invocation: None,
         });
         let chosen = plan.first_version().map(|version| version.name.clone());
-        let versions = Mutex::new(Versions { chosen, ran: Vec::new() });
+        let versions = Mutex::new(Versions { chosen, ran: Vec::new(), joins: false });
         let turn = tokio::sync::Mutex::new(());
         Supervised { plan, place, output, life, versions, deaths, turn }
     }
@@ -166,10 +168,22 @@ impl Supervised {
     /// Returns what the next boot runs.
     fn invocation(&self, boot: u32) -> Invocation {
         let chosen = self.version();
-        match chosen.and_then(|version| self.plan.version(&version)) {
+        let joining = self.plan.joining.as_deref().filter(|_| self.versions().joins);
+        let plan = joining.unwrap_or(&self.plan);
+        match chosen.and_then(|version| plan.version(&version)) {
             Some(version) => version.for_boot(boot),
-            None => self.plan.for_boot(boot),
+            None => plan.for_boot(boot),
         }
+    }
+
+    /// Starts it as one that joins, from the next start on.
+    pub(crate) fn join(&self) {
+        self.versions().joins = true;
+    }
+
+    /// Whether a process of it is there.
+    pub(crate) fn is_up(&self) -> bool {
+        self.life.borrow().pid.is_some()
     }
 
     pub(crate) fn state(&self) -> NodeState {

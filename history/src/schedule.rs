@@ -122,6 +122,8 @@ pub enum Fault {
         #[serde(default)]
         signal: Ending,
     },
+    /// The node is taken out of the cluster and ends; healed by making it a member again and starting it.
+    Member,
     /// Who hears whom; healed by connecting all.
     Partition {
         /// The shape of the cut.
@@ -158,7 +160,11 @@ impl Fault {
     /// Returns who is on the other end of the links that the fault is about, where it names them.
     pub fn receivers(&self) -> Option<&Target> {
         match self {
-            Fault::Kill | Fault::Pause | Fault::Upgrade { .. } | Fault::Partition { .. } => None,
+            Fault::Kill
+            | Fault::Pause
+            | Fault::Upgrade { .. }
+            | Fault::Member
+            | Fault::Partition { .. } => None,
             Fault::Delay { to, .. } | Fault::Hold { to } | Fault::Drop { to } => Some(&**to),
         }
     }
@@ -169,6 +175,7 @@ impl Fault {
             Fault::Kill => "kill",
             Fault::Pause => "pause",
             Fault::Upgrade { .. } => "upgrade",
+            Fault::Member => "member",
             Fault::Partition { .. } => "partition",
             Fault::Delay { .. } => "delay",
             Fault::Hold { .. } => "hold",
@@ -192,7 +199,11 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.family())?;
         match self {
-            Fault::Kill | Fault::Pause | Fault::Hold { .. } | Fault::Drop { .. } => Ok(()),
+            Fault::Kill
+            | Fault::Pause
+            | Fault::Member
+            | Fault::Hold { .. }
+            | Fault::Drop { .. } => Ok(()),
             Fault::Upgrade { version: None, .. } => Ok(()),
             Fault::Upgrade { version: Some(version), .. } => write!(f, " to {version}:"),
             Fault::Delay { by, .. } => write!(f, " {}", duration::print(*by)),

@@ -20,6 +20,12 @@ pub enum Cmd {
         /// The version of its next boot.
         next: String,
     },
+    /// Take the node out of the cluster, and end it.
+    Remove(NodeName),
+    /// Make the node a member again, and start it.
+    Add(NodeName),
+    /// The same at the end of a run, whatever became of what was done to it before.
+    Restore(NodeName),
     /// Start on the same data.
     Start(NodeName),
     /// SIGSTOP.
@@ -38,6 +44,9 @@ impl fmt::Display for Cmd {
         match self {
             Cmd::Kill(node) => write!(f, "kill {node}"),
             Cmd::Retire { node, by, next } => write!(f, "{} {node}, next {next}", by.name()),
+            Cmd::Remove(node) => write!(f, "remove {node}"),
+            Cmd::Add(node) => write!(f, "add {node}"),
+            Cmd::Restore(node) => write!(f, "restore {node}"),
             Cmd::Start(node) => write!(f, "start {node}"),
             Cmd::Pause(node) => write!(f, "pause {node}"),
             Cmd::Resume(node) => write!(f, "resume {node}"),

@@ -13,11 +13,14 @@ pub enum Family {
     Partition,
     /// SIGTERM or SIGKILL and restart as another version.
     Upgrade,
+    /// Out of the cluster, and in again.
+    Member,
 }
 
 impl Family {
     /// Every family, in the order in which they are listed.
-    pub const ALL: [Family; 4] = [Family::Kill, Family::Pause, Family::Partition, Family::Upgrade];
+    pub const ALL: [Family; 5] =
+        [Family::Kill, Family::Pause, Family::Partition, Family::Upgrade, Family::Member];
 
     /// Those that every system can suffer, whatever its page says.
     pub const COMMON: [Family; 3] = [Family::Kill, Family::Pause, Family::Partition];
@@ -34,6 +37,7 @@ impl Family {
             Family::Pause => &FAMILIES[1],
             Family::Partition => &FAMILIES[2],
             Family::Upgrade => &FAMILIES[3],
+            Family::Member => &FAMILIES[4],
         }
     }
 }
@@ -76,7 +80,7 @@ impl fmt::Display for Assumption {
     }
 }
 
-static FAMILIES: [FamilyInfo; 4] = [
+static FAMILIES: [FamilyInfo; 5] = [
     FamilyInfo {
         family: Family::Kill,
         name: "kill",
@@ -107,6 +111,14 @@ static FAMILIES: [FamilyInfo; 4] = [
         summary: "roll the nodes to the next version, one at a time: SIGTERM or SIGKILL, restart on the same data",
         needs: "a page with [node.versions]; part of all where there is one",
         finds: "formats that the other version misreads, mixed clusters that disagree on what an entry does",
+        breaks: Assumption::None,
+    },
+    FamilyInfo {
+        family: Family::Member,
+        name: "member",
+        summary: "take one node out of the cluster and end it; later make it a member again and start it, empty",
+        needs: "a page with [member] add and remove; 3 nodes or more; never part of all, for it leaves clients as the only judges",
+        finds: "quorums that count who is gone, removed leaders that go on, joiners that vote for what they never saw",
         breaks: Assumption::None,
     },
 ];
@@ -193,7 +205,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown fault family \"partion\"; did you mean partition?; \
-             there are kill, pause, partition, upgrade, all and none"
+             there are kill, pause, partition, upgrade, member, all and none"
         );
         assert_eq!(parse_families("earthquake").unwrap_err().nearest, None);
         assert!(parse_families("").is_err());

@@ -14,6 +14,7 @@ mod family;
 pub mod grudge;
 mod journal;
 mod leader;
+mod member;
 mod partition;
 mod plan;
 mod process;

@@ -143,6 +143,7 @@ struct Dealer<'a> {
     stops: Vec<Target>,
     cuts: Vec<(Shape, Target)>,
     rolls: Vec<Target>,
+    removals: Vec<Target>,
     /// How many upgrades were dealt.
     upgrades: usize,
     dealt: Vec<Dealt>,
@@ -158,6 +159,7 @@ impl Dealer<'_> {
             stops: Vec::new(),
             cuts: Vec::new(),
             rolls: Vec::new(),
+            removals: Vec::new(),
             upgrades: 0,
             dealt: Vec::new(),
         }
@@ -209,6 +211,9 @@ impl Dealer<'_> {
                 let (shape, target) = draw(&mut self.cuts, &partitions(nodes), &mut self.rng);
                 (Fault::Partition { shape }, target)
             }
+            Family::Member => {
+                (Fault::Member, draw(&mut self.removals, &one_at_a_time(nodes), &mut self.rng))
+            }
             Family::Upgrade => {
                 let version = self.goal();
                 self.upgrades += 1;
@@ -216,7 +221,7 @@ impl Dealer<'_> {
                     0 => Ending::Sigterm,
                     _ => Ending::Sigkill,
                 };
-                let target = draw(&mut self.rolls, &upgrade_targets(nodes), &mut self.rng);
+                let target = draw(&mut self.rolls, &one_at_a_time(nodes), &mut self.rng);
                 (Fault::Upgrade { version, signal }, target)
             }
         }
@@ -330,8 +335,8 @@ fn process_targets(nodes: usize) -> Vec<Target> {
     targets
 }
 
-/// The targets of upgrades: one node at a time.
-fn upgrade_targets(nodes: usize) -> Vec<Target> {
+/// The targets of upgrades and removals.
+fn one_at_a_time(nodes: usize) -> Vec<Target> {
     match nodes {
         1 => vec![Target::One],
         _ => vec![Target::One, Target::NotLeader, Target::Leader],

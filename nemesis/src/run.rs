@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
-use squall_cluster::{Cluster, ClusterError, LeaderProbe, NodeState, Observation};
+use squall_cluster::{Cluster, ClusterError, LeaderProbe, Membership, NodeState, Observation};
 use squall_history::schedule::{
     Fault, FaultOutcome, Happened, Line, Phase, Planned, Resolved, Target, Timeline,
 };
@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::agenda::{Agenda, Step};
 use crate::leader::{self, LeaderWatch};
+use crate::member::Members;
 use crate::partition::Cuts;
 use crate::process::{Hold, Holds, Steps, revive};
 use crate::random::target_stream;
@@ -36,6 +37,8 @@ pub struct World {
     pub clock: Arc<dyn Fn() -> Nanos + Send + Sync>,
     /// The versions of the system.
     pub versions: Versions,
+    /// Who changes the cluster's members, where the system's page says how.
+    pub membership: Option<Arc<dyn Membership>>,
 }
 
 /// A plan that is about to happen.
@@ -58,6 +61,8 @@ pub struct NemesisReport {
     pub leader_changes: u32,
     /// Nodes that ended by themselves, which no heal brings back.
     pub ended: Vec<NodeName>,
+    /// Nodes that are out of the cluster for good, and why.
+    pub lost_members: Vec<(NodeName, String)>,
     /// When everything was healed.
     pub healed: Nanos,
 }
@@ -143,6 +148,8 @@ struct Storm {
     leaders: LeaderWatch,
     faults: BTreeMap<u32, InForce>,
     holds: Holds,
+    members: Members,
+    lost_members: Vec<(NodeName, String)>,
     cuts: Cuts,
     treatments: Treatments,
     /// Bytes were delayed, held or dropped, and have not been let pass since.
@@ -173,6 +180,8 @@ impl Storm {
             agenda: Agenda::new(plan, heal_by),
             faults: BTreeMap::new(),
             holds: Holds::default(),
+            members: Members::default(),
+            lost_members: Vec::new(),
             cuts: Cuts::default(),
             treatments: Treatments::default(),
             traffic_is_shaped: false,
@@ -263,6 +272,10 @@ impl Storm {
                 let (cluster, versions) = (&*self.world.cluster, &self.world.versions);
                 versions.candidates(&planned.target, version.as_deref(), cluster)
             }
+            Fault::Member => {
+                let (cluster, membership) = (&*self.world.cluster, self.membership());
+                self.members.candidates(&planned.target, cluster, membership.as_deref()).await
+            }
             _ => Ok(self.world.cluster.nodes().to_vec()),
         };
         let targets = match among {
@@ -336,6 +349,7 @@ impl Storm {
             Fault::Upgrade { .. } => {
                 return self.decide_upgrade(planned, resolved(targets));
             }
+            Fault::Member => return self.decide_member(resolved(targets)),
             Fault::Partition { shape } => {
                 return match grudge::grudge(shape, &targets, ring) {
                     Ok(grudge) => Ok(self.decide_cut(resolved(grudge.nodes), grudge.cut)),
@@ -351,6 +365,26 @@ impl Storm {
         match steps.hit.is_empty() {
             true => Err((resolved(targets), steps.notes.join("; "))),
             false => Ok((resolved(steps.hit.clone()), steps)),
+        }
+    }
+
+    fn membership(&self) -> Option<Arc<dyn Membership>> {
+        self.world.membership.clone()
+    }
+
+    fn decide_member(
+        &mut self,
+        mut resolved: Resolved,
+    ) -> Result<(Resolved, Steps), (Resolved, String)> {
+        let id = resolved.id;
+        resolved.nodes.truncate(1);
+        let cluster = &*self.world.cluster;
+        let mut steps =
+            self.holds.install(id, Hold::Killed, &resolved.nodes, |node| cluster.state(node));
+        self.members.removal(id, &mut steps);
+        match steps.hit.is_empty() {
+            true => Err((resolved, steps.notes.join("; "))),
+            false => Ok((resolved, steps)),
         }
     }
 
@@ -425,6 +459,12 @@ impl Storm {
                 let cluster = &*self.world.cluster;
                 self.holds.heal(id, |node| cluster.state(node))
             }
+            Fault::Member => {
+                let cluster = &*self.world.cluster;
+                let mut steps = self.holds.heal(id, |node| cluster.state(node));
+                self.members.bring_back(id, &mut steps, |node| cluster.state(node));
+                steps
+            }
             Fault::Partition { .. } => {
                 Steps { cmds: vec![Cmd::Cut(self.cuts.heal(id))], ..Steps::default() }
             }
@@ -441,13 +481,15 @@ impl Storm {
     }
 
     async fn carry_out(&mut self, why: &str, cmds: Vec<Cmd>) -> Carried {
-        let cluster = Arc::clone(&self.world.cluster);
-        let done = shell::run(&*cluster, &cmds).await;
+        let (cluster, membership) = (Arc::clone(&self.world.cluster), self.membership());
+        let cmds = self.members.adjust(cmds);
+        let done = shell::run(&*cluster, membership.as_deref(), &cmds).await;
         let (time, at) = ((self.world.clock)(), self.start.elapsed());
         if !cmds.is_empty() {
             self.journal.commands(time, why, &pasteable(&cmds, &done));
         }
         for (cmd, done) in cmds.iter().zip(&done) {
+            self.members.learn(cmd, done);
             if let Cmd::Cut(cut) = cmd {
                 self.links_are_cut = done.is_err() || !cut.is_healed();
             }
@@ -463,7 +505,9 @@ impl Storm {
     fn check_heal(&mut self, carried: Carried) {
         let Carried { cmds, done, seen, .. } = carried;
         for ((cmd, done), seen) in cmds.iter().zip(done).zip(seen) {
-            if self.ended_by_itself(cmd) {
+            // Whether the others take a node back is their affair; it is tried again at the end.
+            let is_theirs = matches!(cmd, Cmd::Add(_) | Cmd::Restore(_));
+            if is_theirs || self.ended_by_itself(cmd) {
                 continue;
             }
             let what = cmd.to_string();
@@ -480,6 +524,9 @@ impl Storm {
     fn ended_by_itself(&mut self, cmd: &Cmd) -> bool {
         let (Cmd::Kill(node)
         | Cmd::Retire { node, .. }
+        | Cmd::Remove(node)
+        | Cmd::Add(node)
+        | Cmd::Restore(node)
         | Cmd::Start(node)
         | Cmd::Pause(node)
         | Cmd::Resume(node)) = cmd
@@ -533,6 +580,7 @@ impl Storm {
                 healed: (self.world.clock)(),
                 leader_changes: self.leaders.changes(),
                 ended: self.ended.into_iter().collect(),
+                lost_members: self.lost_members,
                 lines: self.journal.into_lines(),
             }),
         }
@@ -541,7 +589,7 @@ impl Storm {
     /// Revives every node that is not running and mends the links, should a heal have failed.
     async fn sweep(&mut self) {
         let cluster = Arc::clone(&self.world.cluster);
-        let nodes = cluster.nodes().iter();
+        let nodes = cluster.nodes().iter().filter(|node| !self.members.is_out(node));
         let mut cmds: Vec<_> = nodes.filter_map(|node| revive(node, cluster.state(node))).collect();
         if self.links_are_cut {
             cmds.push(Cmd::Cut(squall_cluster::Cut::default()));
@@ -551,10 +599,28 @@ impl Storm {
         }
         let carried = self.carry_out("left over at the end", cmds).await;
         self.check_heal(carried);
+        self.restore_members().await;
         for node in cluster.nodes() {
             if matches!(cluster.state(node), NodeState::Exited { .. }) {
                 self.ended.insert(node.clone());
             }
+        }
+    }
+}
+
+impl Storm {
+    /// Brings back the nodes that are out of the cluster, or may be, now that nothing else is in force.
+    async fn restore_members(&mut self) {
+        for (node, id) in self.members.missing() {
+            let restore = vec![Cmd::Restore(node.clone())];
+            let carried = self.carry_out(&format!("fault {id}, members"), restore).await;
+            if let Some(Err(error)) = carried.done.first() {
+                let why = format!("{node} is not a member again: {error}");
+                tracing::warn!(%why, "the founding members are not restored");
+                self.lost_members.push((node, why));
+            }
+            let (result, probe) = judge(&carried, Vec::new(), FaultOutcome::Healed);
+            self.outcome(id, Phase::Heal, carried.time, &carried.done, result, probe);
         }
     }
 }

@@ -135,7 +135,8 @@ const FIELDS: [&str; 16] = [
 ];
 
 /// Every fault that a schedule may name: the families, and what directed recipes do to single links.
-const FAULTS: [&str; 7] = ["kill", "pause", "partition", "upgrade", "delay", "hold", "drop"];
+const FAULTS: [&str; 8] =
+    ["kill", "pause", "partition", "upgrade", "member", "delay", "hold", "drop"];
 
 /// Looks at each field by hand, because serde does not say what it expected of flattened ones.
 fn check_fields(fields: &Map<String, Value>) -> Result<(), String> {

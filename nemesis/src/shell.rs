@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use squall_cluster::{Applied, Cluster, ClusterError, NodeState, Observation};
+use squall_cluster::{Applied, Cluster, ClusterError, Membership, NodeState, Observation};
 use squall_history::NodeName;
 use squall_history::schedule::Ending;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Cmd;
+use crate::member;
 
 /// Every call has a deadline of its own; this one is for an implementation that forgot it.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -22,13 +23,20 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(50);
 pub(crate) type Done = Result<Applied, ClusterError>;
 
 /// Runs commands side by side, so that a majority is hit at once.
-pub(crate) async fn run(cluster: &dyn Cluster, cmds: &[Cmd]) -> Vec<Done> {
-    join_all(cmds.iter().map(|cmd| run_one(cluster, cmd))).await
+pub(crate) async fn run(
+    cluster: &dyn Cluster,
+    membership: Option<&dyn Membership>,
+    cmds: &[Cmd],
+) -> Vec<Done> {
+    join_all(cmds.iter().map(|cmd| run_one(cluster, membership, cmd))).await
 }
 
-async fn run_one(cluster: &dyn Cluster, cmd: &Cmd) -> Done {
+async fn run_one(cluster: &dyn Cluster, membership: Option<&dyn Membership>, cmd: &Cmd) -> Done {
     let call = match cmd {
         Cmd::Retire { node, by, next } => retire(cluster, node, *by, next).boxed(),
+        Cmd::Remove(node) => member::remove(cluster, membership, node).boxed(),
+        Cmd::Add(node) => member::add(cluster, membership, node).boxed(),
+        Cmd::Restore(node) => member::restore(cluster, membership, node).boxed(),
         Cmd::Kill(node) => cluster.kill(node),
         Cmd::Start(node) => cluster.start(node),
         Cmd::Pause(node) => cluster.pause(node),
@@ -72,9 +80,13 @@ async fn probe_patiently(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
 
 async fn probe_once(cluster: &dyn Cluster, cmd: &Cmd) -> Observation {
     let probe = match cmd {
-        Cmd::Kill(node) | Cmd::Retire { node, .. } => cluster.probe_state(node, NodeState::Killed),
+        Cmd::Kill(node) | Cmd::Retire { node, .. } | Cmd::Remove(node) => {
+            cluster.probe_state(node, NodeState::Killed)
+        }
         Cmd::Pause(node) => cluster.probe_state(node, NodeState::Paused),
-        Cmd::Start(node) | Cmd::Resume(node) => cluster.probe_state(node, NodeState::Running),
+        Cmd::Start(node) | Cmd::Resume(node) | Cmd::Add(node) | Cmd::Restore(node) => {
+            cluster.probe_state(node, NodeState::Running)
+        }
         Cmd::Cut(cut) => cluster.probe_cut(cut),
         Cmd::Shape(traffic) => cluster.probe_traffic(traffic),
     };

@@ -42,7 +42,11 @@ impl Treatments {
 pub(crate) fn treatment(fault: &Fault) -> Option<Treatment> {
     let untouched = Treatment::default();
     match fault {
-        Fault::Kill | Fault::Pause | Fault::Upgrade { .. } | Fault::Partition { .. } => None,
+        Fault::Kill
+        | Fault::Pause
+        | Fault::Upgrade { .. }
+        | Fault::Member
+        | Fault::Partition { .. } => None,
         Fault::Delay { by, jitter, ramp, .. } => {
             let delay = Delay { by: *by, jitter: *jitter, ramp: *ramp };
             Some(Treatment { delay: Some(delay), ..untouched })

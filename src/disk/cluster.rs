@@ -45,6 +45,14 @@ impl Cluster for ReadWhileStill {
         self.cluster.choose_version(node, version)
     }
 
+    fn wipe<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Applied, ClusterError>> {
+        self.cluster.wipe(node)
+    }
+
+    fn join(&self, node: &NodeName) -> Result<(), ClusterError> {
+        self.cluster.join(node)
+    }
+
     fn version(&self, node: &NodeName) -> Option<String> {
         self.cluster.version(node)
     }

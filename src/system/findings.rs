@@ -6,7 +6,7 @@ use squall_checker::{Verdict, replicas};
 use squall_history::schedule::Timeline;
 use squall_history::states::States;
 use squall_history::{F, History, Manifest, Operation, Outcome};
-use squall_systems::{ClientKind, SystemSpec};
+use squall_systems::{ClientKind, DiskReader, SystemSpec};
 
 use crate::exit_code::ExitCode;
 
@@ -154,6 +154,7 @@ fn fault(
     let what = match family {
         "kill" => "kill and restart",
         "upgrade" => "versions",
+        "member" => "membership",
         other => other,
     };
     if let Some(why) = manifest.unavailable.get(family) {
@@ -180,6 +181,39 @@ fn fault(
             Finding::new(what, Standing::Works, seen)
         }
         (_, false) => Finding::new(what, Standing::Missing, "nothing was acknowledged after it"),
+    }
+}
+
+/// Whether members are changed while an adapter is looked at: then no files of nodes are read, and a page that names a
+/// reader wants that seen.
+pub(super) fn tries_members(system: &SystemSpec) -> bool {
+    let can = system.attach.is_none() && system.changes_members();
+    can && system.reader == DiskReader::None
+}
+
+/// Nodes that leave the cluster and come back, where the page says how.
+pub(super) fn members(
+    system: &SystemSpec,
+    manifest: &Manifest,
+    timeline: &Timeline,
+    history: &History,
+) -> Option<Finding> {
+    let lost = manifest.settings.iter().find(|(name, _)| name.ends_with(" is no member"));
+    match (system.changes_members(), lost) {
+        (false, _) => None,
+        (true, Some((_, why))) => Some(Finding::new("membership", Standing::Missing, why.clone())),
+        (true, None) if !tries_members(system) => {
+            let cost = "not tried here, where files of nodes are read: --nemesis member does";
+            Some(Finding::new("membership", Standing::Absent, cost))
+        }
+        (true, None) if manifest.nodes.len() < 3 => {
+            let cost = "of fewer than 3 nodes, none can be spared";
+            Some(Finding::new("membership", Standing::Absent, cost))
+        }
+        (true, None) => {
+            let missing = "no member was removed";
+            Some(fault(("member", missing), manifest, timeline, history))
+        }
     }
 }
 

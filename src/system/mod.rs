@@ -73,6 +73,7 @@ fn families(system: &SystemSpec, nodes: usize) -> String {
         // One node has no links.
         ("partition", nodes > 1 && commanded(|attach| attach.cut.is_some())),
         (Family::Upgrade.name(), !system.node.versions.is_empty()),
+        (Family::Member.name(), nodes > 2 && findings::tries_members(system)),
     ];
     let names: Vec<&str> =
         possible.into_iter().filter(|(_, can)| *can).map(|(name, _)| name).collect();
@@ -130,6 +131,7 @@ fn findings(
     findings.extend(findings::operations(&history));
     findings.extend(findings::not_claimed(system));
     findings.extend(findings::faults(system, &manifest, &timeline, &history));
+    findings.extend(findings::members(system, &manifest, &timeline, &history));
     findings.extend(findings::versions(system, &manifest, &timeline, &history));
     findings.push(findings::leader(system, &manifest));
     findings.push(findings::states(system, states::read(run)?.as_ref()));

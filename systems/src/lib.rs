@@ -11,6 +11,8 @@ pub mod etcd;
 mod exec;
 mod http;
 mod http_client;
+mod member;
+mod member_file;
 mod nodes;
 mod plan;
 pub mod reference;
@@ -35,8 +37,8 @@ pub use plan::{PlanError, Setup, Site, client_addresses, plan};
 pub use service::{ServiceSection, plan_services};
 pub use spec::{
     AdminCall, CLIENT_NAMES, ClientKind, ClientSection, DiskReader, Durability, LeaderClaim,
-    MemberSection, NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec,
-    Timing, VERSION,
+    MemberList, MemberSection, NODE_NAMES, NodeSection, ReadClaim, Ready, ReadyCheck, SystemClaims,
+    SystemSpec, Timing, VERSION,
 };
 pub use spec_error::SpecError;
 pub use states::{Said, StateProbe};

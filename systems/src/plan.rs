@@ -83,7 +83,16 @@ pub fn plan(spec: &SystemSpec, sites: &[Site], setup: &Setup) -> Result<Vec<Node
     }
     let scopes = scopes(spec, sites, setup);
     let nodes = sites.iter().zip(&scopes);
-    nodes.map(|(site, scope)| node_plan(spec, site, scope, setup)).collect()
+    nodes
+        .map(|(site, scope)| {
+            let mut plan = node_plan(spec, site, scope, setup)?;
+            if spec.changes_members() {
+                let joining = Scope { joins: true, ..scope.clone() };
+                plan.joining = Some(Box::new(node_plan(spec, site, &joining, setup)?));
+            }
+            Ok(plan)
+        })
+        .collect()
 }
 
 /// Returns where each node listens to clients.
@@ -132,7 +141,7 @@ fn node_plan(
             (argv, env)
         }
     };
-    Ok(NodePlan { name, ip, argv, env, versions, ready, data })
+    Ok(NodePlan { name, ip, argv, env, versions, joining: None, ready, data })
 }
 
 /// Returns what the placeholders stand for at each node.

@@ -79,8 +79,8 @@ pub fn plan_services(
         }
         let argv = plan::words(&service.cmd, &scope)?;
         let ready = plan::ready(&service.ready, service.ip, &scope)?;
-        let versions = Vec::new();
-        plans.push(NodePlan { name, ip: service.ip, argv, env, versions, ready, data });
+        let (versions, joining) = (Vec::new(), None);
+        plans.push(NodePlan { name, ip: service.ip, argv, env, versions, joining, ready, data });
     }
     Ok(plans)
 }

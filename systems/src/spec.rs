@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use squall_cluster::Rejoin;
 
 use crate::attach::AttachSection;
 use crate::resp::RespCommands;
-use crate::rest::HttpCalls;
+use crate::rest::{HttpCalls, JsonPath};
 use crate::service::ServiceSection;
 use crate::spec_error::SpecError;
 use crate::spec_file;
@@ -226,6 +227,27 @@ pub struct MemberSection {
     pub remove: Option<AdminCall>,
     /// Makes another node lead.
     pub transfer: Option<AdminCall>,
+    /// Lists the members.
+    pub list: Option<MemberList>,
+    /// With what a node comes back that was removed.
+    pub rejoin: Rejoin,
+}
+
+/// Where the cluster says who its members are: which item of a list is a node, and what the cluster calls it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberList {
+    /// Method and URL.
+    pub request: Template,
+    /// Its body.
+    pub body: Option<Template>,
+    /// Where the list stands in the answer.
+    pub each: JsonPath,
+    /// Where an item says which node it is,
+    pub at: JsonPath,
+    /// and what it says there of `{target.…}`.
+    pub is: Template,
+    /// Where an item says what `{target.member}` stands for.
+    pub id: JsonPath,
 }
 
 /// One call to the admin interface.

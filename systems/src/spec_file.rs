@@ -9,13 +9,13 @@ use toml::Spanned;
 
 use crate::attach::AttachSection;
 use crate::client_file::{RawClient, RawHttp, RawPlain, RawResp};
+use crate::member_file::{ID, RawMember};
 use crate::rest::OP_NAMES;
 use crate::service::PREFIX;
 use crate::service_file::{self, RawService};
 use crate::spec::{
-    ATTACHED_NAMES, AdminCall, CLIENT_NAMES, DiskReader, Durability, LeaderClaim, MemberSection,
-    NODE_NAMES, NodeSection, Offer, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing,
-    VERSION,
+    ATTACHED_NAMES, CLIENT_NAMES, DiskReader, Durability, LeaderClaim, NODE_NAMES, NodeSection,
+    Offer, ReadClaim, Ready, ReadyCheck, SystemClaims, SystemSpec, Timing, VERSION,
 };
 use crate::spec_error::{Locator, SpecError, nearest};
 use crate::template::{Template, TemplateError};
@@ -48,7 +48,8 @@ fn read<C: RawClient>(locator: Locator<'_>) -> Result<SystemSpec, SpecError> {
     let services = service_file::names(&raw.service);
     let has_versions = raw.node.as_ref().is_some_and(|node| node.versions.is_some());
     let peer_port = raw.net.peer_port;
-    Validation { locator, peer_port, is_attached, services, has_versions }.spec(raw)
+    let lists_members = raw.member.lists();
+    Validation { locator, peer_port, is_attached, services, has_versions, lists_members }.spec(raw)
 }
 
 /// Reads the kind of client before the rest, since each has keys of its own.
@@ -180,22 +181,6 @@ struct RawDisk {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawMember {
-    add: Option<Spanned<RawCall>>,
-    remove: Option<Spanned<RawCall>>,
-    transfer: Option<Spanned<RawCall>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCall {
-    http: Option<Spanned<String>>,
-    body: Option<Spanned<String>>,
-    exec: Option<Words>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawTiming {
     #[serde(default, deserialize_with = "some_range")]
     election: Option<(Duration, Duration)>,
@@ -242,6 +227,8 @@ pub(crate) struct Validation<'a> {
     pub(crate) services: Vec<String>,
     /// The nodes may run several versions.
     has_versions: bool,
+    /// The members are listed, with what the cluster calls each.
+    lists_members: bool,
 }
 
 /// Which names a template may use.
@@ -417,31 +404,6 @@ impl Validation<'_> {
         Ok(Ready { check, within: within.unwrap_or(READY_WITHIN) })
     }
 
-    fn member(&self, raw: RawMember) -> Result<MemberSection, SpecError> {
-        Ok(MemberSection {
-            add: raw.add.map(|call| self.call(call)).transpose()?,
-            remove: raw.remove.map(|call| self.call(call)).transpose()?,
-            transfer: raw.transfer.map(|call| self.call(call)).transpose()?,
-        })
-    }
-
-    fn call(&self, raw: Spanned<RawCall>) -> Result<AdminCall, SpecError> {
-        let span = raw.span();
-        match raw.into_inner() {
-            RawCall { http: Some(request), body, exec: None } => Ok(AdminCall::Http {
-                request: self.template(request, Names::Admin)?,
-                body: body.map(|body| self.template(body, Names::Admin)).transpose()?,
-            }),
-            RawCall { http: None, body: None, exec: Some(command) } => {
-                Ok(AdminCall::Exec(self.command(command, Names::Admin)?))
-            }
-            RawCall { .. } => {
-                let why = "expected http, with or without a body, or exec".to_owned();
-                Err(self.locator.at(span, why))
-            }
-        }
-    }
-
     pub(crate) fn command(&self, words: Words, names: Names) -> Result<Vec<Template>, SpecError> {
         if words.get_ref().is_empty() {
             return Err(self.locator.at(words.span(), "expected a command".to_owned()));
@@ -489,6 +451,12 @@ impl Validation<'_> {
                 return self.check_service(name, self.services.len());
             }
             (Names::Service(n), _) => return self.check_name_in_service(n, name, false),
+            (Names::Admin, Some((node, ID))) if node != ADMIN_NODES[0] && self.lists_members => {
+                return Ok(());
+            }
+            (Names::Admin, Some((node, ID))) if ADMIN_NODES.contains(&node) => {
+                return Err(format!("{{{name}}} needs [member] list, which says what it is"));
+            }
             (Names::Admin, Some((node, rest))) if ADMIN_NODES.contains(&node) => rest,
             (Names::Admin, Some((node, _))) => {
                 return Err(format!(

@@ -399,3 +399,28 @@ fn mistakes_about_versions_are_answered_with_their_place() {
     .join("\n");
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
 }
+
+#[test]
+fn changes_of_members_are_read_and_mistakes_in_them_answered_with_their_place() {
+    let page = include_str!("../etcd-member.toml");
+    let spec = parse(page);
+    assert!(spec.changes_members());
+    assert!(spec.member.list.is_some());
+    assert!(!parse(include_str!("etcd.toml")).changes_members(), "nobody says how one leaves");
+    let error = |from: &str, to: &str| {
+        assert!(page.contains(from), "{from:?} is not in the page");
+        error_of(&page.replacen(from, to, 1))
+    };
+    let answers = [
+        error("POST http://{leader.ip}:2379/v3/cluster/member/add", "http://{leader.ip}:2379/add"),
+        error("{target.member}", "{leader.member}"),
+        error("{target.member}", "{target.membr}"),
+        error("{target.peer}", "{traget.peer}"),
+        error("\"$.ID\"", "\"ID\""),
+        error("each = \"$.members\"\n", ""),
+        error("rejoin = \"wipe\"", "rejoin = \"whipe\""),
+        error_of(page.split("[member.list]").next().unwrap_or_default()),
+    ]
+    .join("\n");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(answers) });
+}

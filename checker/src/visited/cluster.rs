@@ -180,7 +180,7 @@ impl<'a> Cluster<'a> {
             let was = node.role;
             node.struck = Some((was, node.term));
             match fault.family.as_str() {
-                "kill" | "upgrade" => {
+                "kill" | "upgrade" | "member" => {
                     node.down = true;
                     match was {
                         Role::Leader => seen.push(Situation::LeaderKilled),
@@ -214,8 +214,8 @@ impl<'a> Cluster<'a> {
             let node = &mut self.nodes[id];
             match fault.family.as_str() {
                 // A node without a trace is up again when the fault says so; one with a trace says so itself.
-                "kill" | "upgrade" if node.boots == 0 => node.down = false,
-                "kill" | "upgrade" => {}
+                "kill" | "upgrade" | "member" if node.boots == 0 => node.down = false,
+                "kill" | "upgrade" | "member" => {}
                 "pause" => {
                     node.paused = node.paused.saturating_sub(1);
                     seen.extend(

@@ -87,6 +87,7 @@ impl World {
         let exe = std::env::current_exe().unwrap().display().to_string();
         NodePlan {
             versions: Vec::new(),
+            joining: None,
             argv: vec![exe, "serve".into(), ip.to_string(), kind.into()],
             env: vec![("BOOT".into(), "{boot}".into())],
             ready: Ready {

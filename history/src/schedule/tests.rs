@@ -171,6 +171,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     let shape = prop::sample::select(&Shape::ALL[..]);
     prop_oneof![
         Just(Fault::Kill),
+        Just(Fault::Member),
         (prop::option::of("[0-9.]{1,6}"), prop::sample::select(Ending::ALL.to_vec()))
             .prop_map(|(version, signal)| Fault::Upgrade { version, signal }),
         Just(Fault::Pause),

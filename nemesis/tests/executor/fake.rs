@@ -1,6 +1,6 @@
 //! A cluster in memory, which does what it is told, unless it is told to fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use squall_cluster::{
-    Applied, Cluster, ClusterError, Cut, LeaderProbe, NodeState, Observation, Traffic,
+    Applied, Cluster, ClusterError, Cut, LeaderProbe, Membership, NodeState, Observation, Rejoin,
+    Traffic,
 };
 use squall_history::schedule::{
     Fault, FaultInterval, FaultOutcome, Line, Planned, Shape, Target, Timeline, Trigger, read,
@@ -39,6 +40,14 @@ pub(crate) struct Inner {
     pub(crate) blind: u32,
     /// Nodes that end by themselves as soon as they are started.
     pub(crate) crashing: Vec<NodeName>,
+    /// Nodes that the others have let go.
+    pub(crate) out: BTreeSet<NodeName>,
+    /// So many times nobody can say who is a member.
+    pub(crate) leaderless: u32,
+    /// A node ends by itself when it learns that it was let go.
+    pub(crate) touchy: bool,
+    /// So many times nobody agrees to take a node back.
+    pub(crate) stubborn: u32,
     /// What each node runs from its next start on; none where there is one version only.
     pub(crate) versions: BTreeMap<NodeName, String>,
 }
@@ -109,6 +118,9 @@ impl Cluster for Fake {
     }
 
     fn kill<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        if matches!(self.state(node), NodeState::Exited { .. }) {
+            return self.change(format!("kill {node}"), |_| {});
+        }
         self.become_state("kill", node, NodeState::Killed)
     }
 
@@ -118,6 +130,14 @@ impl Cluster for Fake {
 
     fn choose_version(&self, node: &NodeName, version: &str) -> Result<(), ClusterError> {
         self.inner().versions.insert(node.clone(), version.to_owned());
+        Ok(())
+    }
+
+    fn wipe<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Done> {
+        self.change(format!("wipe {node}"), |_| {})
+    }
+
+    fn join(&self, _node: &NodeName) -> Result<(), ClusterError> {
         Ok(())
     }
 
@@ -174,11 +194,50 @@ impl Cluster for Fake {
         want: NodeState,
     ) -> BoxFuture<'a, Observation> {
         let state = self.state(node);
-        let seen = match state == want {
+        // Either way, no process is left.
+        let is_gone = matches!(state, NodeState::Exited { .. }) && want == NodeState::Killed;
+        let seen = match state == want || is_gone {
             true => Observation::Confirmed(format!("{node} is {state:?}")),
             false => Observation::Refuted(format!("{node} is {state:?}, not {want:?}")),
         };
         async { seen }.boxed()
+    }
+}
+
+impl Membership for Fake {
+    fn remove<'a>(&'a self, node: &'a NodeName, _within: Duration) -> BoxFuture<'a, Done> {
+        let name = node.clone();
+        self.change(format!("remove {node}"), move |inner| {
+            if inner.touchy {
+                inner.states.insert(name.clone(), NodeState::Exited { code: Some(0) });
+            }
+            inner.out.insert(name);
+        })
+    }
+
+    fn add<'a>(&'a self, node: &'a NodeName, _within: Duration) -> BoxFuture<'a, Done> {
+        let is_stubborn = self.inner().stubborn > 0;
+        if is_stubborn {
+            self.inner().stubborn -= 1;
+            let why = format!("{node} is not wanted");
+            return Box::pin(async { Err(ClusterError::Other(why)) });
+        }
+        let name = node.clone();
+        self.change(format!("add {node}"), move |inner| {
+            inner.out.remove(&name);
+        })
+    }
+
+    fn is_member<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Option<bool>> {
+        let mut inner = self.inner();
+        let is_out = inner.out.contains(node);
+        let nobody_knows = inner.leaderless > 0;
+        inner.leaderless = inner.leaderless.saturating_sub(1);
+        Box::pin(async move { (!nobody_knows).then_some(!is_out) })
+    }
+
+    fn rejoin(&self) -> Rejoin {
+        Rejoin::Wipe
     }
 }
 
@@ -219,6 +278,7 @@ pub(crate) struct Stage {
     pub(crate) acknowledged: watch::Sender<u64>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) versions: Versions,
+    pub(crate) members: Option<Arc<dyn Membership>>,
 }
 
 impl Stage {
@@ -235,7 +295,15 @@ impl Stage {
             acknowledged: watch::Sender::new(0),
             stop: watch::Sender::new(false),
             versions: Versions::default(),
+            members: None,
         }
+    }
+
+    /// The same, with members that can change.
+    pub(crate) fn of_members() -> Stage {
+        let stage = Stage::set();
+        let members = Some(Arc::clone(&stage.cluster) as Arc<dyn Membership>);
+        Stage { members, ..stage }
     }
 
     /// The same, with a system of these versions, of which all run the first.
@@ -270,6 +338,7 @@ impl Stage {
             leader: self.cluster.clone(),
             clock: Arc::new(move || Nanos::from(start.elapsed())),
             versions: self.versions.clone(),
+            membership: self.members.clone(),
         };
         Nemesis::new(plan, heal_by, 1, world, journal)
     }
