@@ -357,6 +357,24 @@ fn a_pre_vote_of_ccf_binds_nobody() {
 }
 
 #[test]
+fn a_history_from_a_pipe_is_read_once() {
+    let text = "{\"squall\":\"history/1\"}\n".to_owned()
+        + r#"{"time":1,"process":0,"type":"invoke","f":"write","key":"x","value":1}"#
+        + "\n"
+        + r#"{"time":2,"process":0,"type":"ok","f":"write","key":"x","value":1}"#
+        + "\n";
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("h");
+    std::fs::write(&path, text).expect("a history is written");
+    let squall = env!("CARGO_BIN_EXE_squall");
+    let line = format!("cat {} | {squall} check /dev/stdin --model register", path.display());
+    let output = Command::new("sh").args(["-c", &line]).output().expect("a shell starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("1 writes"), "{text}");
+}
+
+#[test]
 fn our_own_traces_are_judged_without_a_run() {
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/exhibits/figure8/trace");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(run)
@@ -443,6 +461,9 @@ fn garbled_traces_are_read_or_refused_and_judged_without_a_panic() {
             let garbled = garble(&lines, &mut dice);
             match import::read_bytes(Path::new(name), &garbled, format) {
                 Ok(import) => {
+                    for trace in &import.boots {
+                        assert!(trace.lines.is_sorted_by(|(_, one), (_, two)| one.seq < two.seq));
+                    }
                     let mut judge = Judge::new(import.nodes());
                     import.boots.iter().for_each(|trace| judge.feed_trace(name, trace));
                     judge.finish(None, 0);

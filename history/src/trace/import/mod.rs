@@ -68,7 +68,12 @@ impl Format {
 
     /// Returns the format of a file; nothing where it is no trace, or cannot be read.
     pub fn of_file(path: &Path) -> Option<Format> {
-        let mut file = BufReader::with_capacity(BYTES_TO_TELL, File::open(path).ok()?);
+        // A pipe can be read once, and by whoever reads it all.
+        if !path.is_file() {
+            return None;
+        }
+        let file = File::open(path).ok()?;
+        let mut file = BufReader::with_capacity(BYTES_TO_TELL, file);
         Format::detect(file.fill_buf().ok()?)
     }
 }
