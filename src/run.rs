@@ -10,9 +10,9 @@ use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use squall_checker::ModelKind;
 use squall_cluster::{
-    Applied, Attached, Chosen, Cluster, ClusterError, Cut, DataDirs, Direct, Firewall, LeaderProbe,
-    LinkPlane, Means, Membership, Network, NodeState, PlainDirs, Sandbox, Sandboxed, Services, Tcp,
-    choose,
+    Applied, Attached, Chosen, Cluster, ClusterError, Cut, DataDirs, Death, Direct, Firewall,
+    LeaderProbe, LinkPlane, Means, Membership, Network, NodeState, PlainDirs, Sandbox, Sandboxed,
+    Services, Tcp, choose,
 };
 use squall_history::schedule::Planned;
 use squall_history::{
@@ -173,7 +173,8 @@ impl<'a> Run<'a> {
         // 5. Everything is healed by now; nodes that ended by themselves get another chance.
         self.manifest.moments.healed = Some(self.clock.now());
         for death in ours.iter().flat_map(|ours| ours.sandboxed.exited()) {
-            self.progress.note(&format!("squall: {} ended by itself", death.node));
+            let Death { node, status, .. } = &death;
+            self.progress.note(&format!("squall: {node} ended by itself ({status})"));
             if cluster.state(&death.node) != NodeState::Running {
                 // One that cannot start again answers no final read, and the run says so.
                 let _ = cluster.start(&death.node).await;

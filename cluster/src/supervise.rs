@@ -500,6 +500,8 @@ async fn until(within: Duration, mut so: impl FnMut() -> bool) -> bool {
 fn describe(status: &io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => match (status.code(), status.signal()) {
+            // What goes into the background ends so.
+            (Some(0), _) => "exit code 0; it has to stay in the foreground".to_owned(),
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => {
                 let name = Signal::try_from(signal).map_or("unknown", Signal::as_str);
@@ -570,5 +572,7 @@ mod tests {
     fn an_end_by_a_signal_is_named() {
         assert_eq!(describe(&Ok(ExitStatus::from_raw(6))), "signal 6 (SIGABRT)");
         assert_eq!(describe(&Ok(ExitStatus::from_raw(0x100))), "exit code 1");
+        let forked = describe(&Ok(ExitStatus::from_raw(0)));
+        assert_eq!(forked, "exit code 0; it has to stay in the foreground");
     }
 }
