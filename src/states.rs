@@ -49,7 +49,7 @@ pub(crate) fn row(run: &RunDir, log: Option<&Log>) -> Result<Row, Failure> {
     Ok(match read(run)? {
         Some(states) => replicas::judge(&states, log),
         None => replicas::not_judged(
-            "nobody asked the nodes for a digest of their states: etcd's are, and those of a page that says how",
+            "nobody asked the nodes for a digest of their states: the reference's and etcd's are, and those of a page that says how",
         ),
     })
 }

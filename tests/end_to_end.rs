@@ -152,6 +152,7 @@ fn a_storm_over_the_correct_raft_is_valid_and_can_be_judged_again() {
         Claim::LeaderCompleteness,
         Claim::StateMachineSafety,
         Claim::LogWitness,
+        Claim::ReplicaStates,
         Claim::Exercised,
     ] {
         assert!(valid(claim), "{claim} was not judged valid:\n{}", run.stderr());

@@ -79,7 +79,7 @@ fn files_are_read_while_nodes_stand_still(page: &[&str], checks: &[&str]) {
 #[test]
 fn the_files_of_the_reference_are_read_after_a_kill_and_in_a_pause() {
     if has_namespaces() {
-        files_are_read_while_nodes_stand_still(&[], &["log-witness"]);
+        files_are_read_while_nodes_stand_still(&[], &["log-witness", "replica-states"]);
     }
 }
 

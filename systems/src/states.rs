@@ -17,6 +17,7 @@ use tokio::time::{self, Instant};
 use crate::etcd;
 use crate::http::{Answer, Http, Question};
 use crate::nodes::{Addresses, dial};
+use crate::reference;
 use crate::rest::DigestQuestion;
 
 /// How long nodes have to get equally far.
@@ -38,6 +39,8 @@ pub struct StateProbe {
 
 #[derive(Clone, Debug)]
 enum How {
+    /// As the reference is asked.
+    Reference,
     /// By HashKV, at the address for clients or, where that has no such door, at the one for peers.
     Etcd { peers: Addresses },
     /// As the page says.
@@ -45,6 +48,10 @@ enum How {
 }
 
 impl StateProbe {
+    pub(crate) fn reference(addresses: Addresses) -> StateProbe {
+        StateProbe { addresses, how: How::Reference }
+    }
+
     pub(crate) fn etcd(addresses: Addresses, peers: Addresses) -> StateProbe {
         StateProbe { addresses, how: How::Etcd { peers } }
     }
@@ -57,7 +64,7 @@ impl StateProbe {
     pub fn positions(&self) -> Positions {
         match self.how {
             How::Etcd { .. } => Positions::Revision,
-            How::Http(_) => Positions::Index,
+            How::Reference | How::Http(_) => Positions::Index,
         }
     }
 
@@ -65,12 +72,20 @@ impl StateProbe {
     pub async fn ask(&self) -> Said {
         match &self.how {
             How::Etcd { peers } => etcd::states(&self.addresses, peers).await,
+            How::Reference => {
+                let ask = |_, address| reference::state(address);
+                once_equally_far(&self.addresses, ask, position).await
+            }
             How::Http(question) => {
                 let ask = |_, address| question.ask(address);
-                once_equally_far(&self.addresses, ask, |state: &State| state.position).await
+                once_equally_far(&self.addresses, ask, position).await
             }
         }
     }
+}
+
+fn position(state: &State) -> u64 {
+    state.position
 }
 
 /// Asks every node, again and again until all that answer have got equally far.
@@ -115,11 +130,12 @@ where
 /// Asks a node on a connection of its own.
 pub(crate) async fn asked(address: SocketAddr, question: Question) -> Result<Answer, String> {
     let stream = dial(address, DEADLINE).await.map_err(|error| error.to_string())?;
-    let mut http = Http::new(stream).await.map_err(told)?;
-    http.ask(question).await.map_err(told)
+    let mut http = Http::new(stream).await.map_err(why)?;
+    http.ask(question).await.map_err(why)
 }
 
-fn told(error: ClientError) -> String {
+/// Says what went wrong.
+pub(crate) fn why(error: ClientError) -> String {
     match error {
         ClientError::Refused(why)
         | ClientError::Rejected(why)

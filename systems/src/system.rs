@@ -98,7 +98,8 @@ impl SystemSpec {
                 Some(StateProbe::etcd(addresses, peers))
             }
             ClientKind::Http(calls) => Some(StateProbe::http(addresses, calls.digest.clone()?)),
-            ClientKind::Squall | ClientKind::Resp(_) | ClientKind::Exec(_) => None,
+            ClientKind::Squall => Some(StateProbe::reference(addresses)),
+            ClientKind::Resp(_) | ClientKind::Exec(_) => None,
         }
     }
 

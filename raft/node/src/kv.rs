@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::command::{Change, Command};
+use crate::command::{Change, Command, RequestId};
 use crate::rules::ShellRules;
 use crate::session::{Recorded, Sessions};
 
@@ -47,6 +47,16 @@ impl KeyValue {
     /// Returns the value under a key, or null, and the index that the state reflects.
     pub fn read(&self, key: &str) -> (Value, u64) {
         (self.values.get(key).cloned().unwrap_or(Value::Null), self.applied)
+    }
+
+    /// Returns a checksum of all that is here, and the index that it reflects.
+    pub fn digest(&self) -> (u32, u64) {
+        let values = self.values.iter().map(|(key, value)| format!("{key:?} {value}"));
+        let requests = self.sessions.requests();
+        let requests = requests
+            .map(|(RequestId { session, sequence }, pos)| format!("{session}-{sequence} {pos}"));
+        let add = |crc, line: String| crc32c::crc32c_append(crc, (line + "\n").as_bytes());
+        (values.chain(requests).fold(0, add), self.applied)
     }
 
     /// Notes that an entry without a command went by.
@@ -121,7 +131,6 @@ fn parse(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::RequestId;
     use crate::planted;
     use crate::rules::Thesis;
 
@@ -142,6 +151,24 @@ mod tests {
         assert_eq!(first, again);
         assert_eq!(again.pos, 5);
         assert_eq!(state.read("k"), (serde_json::json!([1]), 9));
+    }
+
+    #[test]
+    fn equal_states_have_one_digest_and_different_ones_have_two() {
+        let after = |commands: &[Command]| {
+            let mut state = KeyValue::default();
+            for (index, command) in (1..).zip(commands) {
+                state.apply(index, command, &Thesis);
+            }
+            state.digest()
+        };
+        let write =
+            |value: &str| command(Change::Write { key: "k".into(), value: value.into() }, None);
+        let one = after(&[write("1"), append("2", 1)]);
+        assert_eq!(one, after(&[write("1"), append("2", 1)]));
+        assert_eq!(one.1, 2);
+        assert_ne!(one.0, after(&[write("2"), append("2", 1)]).0, "another value");
+        assert_ne!(one.0, after(&[write("1"), append("2", 2)]).0, "another session");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The client port: one JSON line a request, one a reply.
 //!
 //! ```text
-//! {"id":1,"op":"write","key":"7","value":5,"request":"3-1"}     also read, append, increment, status
+//! {"id":1,"op":"write","key":"7","value":5,"request":"3-1"}     also read, append, increment, status, digest
 //! {"id":2,"op":"cas","key":"7","old":4,"value":5}               or "value":[4,5]
 //! {"id":1,"ok":5,"pos":118}
 //! {"id":1,"fail":"not-leader","leader":"n2"}                    certainly not done
@@ -39,6 +39,8 @@ struct Line {
 pub enum Asked {
     /// How the node is.
     Status,
+    /// What state it is in.
+    Digest,
     /// The value of a key.
     Read {
         /// Which.
@@ -65,6 +67,9 @@ fn asked(line: Line) -> Result<Asked, String> {
     let request = line.request.as_deref().map(read_request_id).transpose()?;
     if line.op == "status" {
         return Ok(Asked::Status);
+    }
+    if line.op == "digest" {
+        return Ok(Asked::Digest);
     }
     let key = line.key.ok_or("key is missing")?;
     let value = || line.value.as_ref().ok_or("value is missing");

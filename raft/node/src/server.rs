@@ -220,6 +220,12 @@ impl Node {
                 self.reply(&replies, &Reply { id, ok: Some(&status), ..Reply::default() });
                 return Ok(());
             }
+            Asked::Digest => {
+                let (digest, applied) = self.state.digest();
+                let state = json!({ "applied": applied, "digest": format!("{digest:08x}") });
+                self.reply(&replies, &Reply { id, ok: Some(&state), ..Reply::default() });
+                return Ok(());
+            }
             Asked::Read { key } => (Want::Read(key), Input::Read { token }),
             Asked::Change { change, request } => {
                 self.nonce = self.nonce.wrapping_add(1);

@@ -39,6 +39,14 @@ impl Sessions {
         }
     }
 
+    /// Returns the last request of each session, and the index at which it took effect.
+    pub fn requests(&self) -> impl Iterator<Item = (RequestId, u64)> {
+        let last = self.last.iter();
+        last.map(|(&session, (sequence, effect))| {
+            (RequestId { session, sequence: *sequence }, effect.pos)
+        })
+    }
+
     /// Notes how a request ended.
     pub fn record(&mut self, request: RequestId, effect: Effect) {
         let pos = effect.pos;

@@ -6,5 +6,6 @@ mod wire;
 
 pub use client::ReferenceConnect;
 pub use probe::ReferenceProbe;
+pub(crate) use probe::state;
 
 pub use crate::nodes::Addresses;

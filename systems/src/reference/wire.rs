@@ -62,9 +62,9 @@ pub(super) fn write_request(
     Ok(())
 }
 
-/// Writes the question for a node's state at the end of a buffer.
-pub(super) fn write_status(out: &mut Vec<u8>, id: u64) {
-    let line = Line { id, op: "status", key: None, old: None, value: None, request: None };
+/// Writes a question about the node itself at the end of a buffer: `status`, or `digest`.
+pub(super) fn write_question(out: &mut Vec<u8>, id: u64, op: &str) {
+    let line = Line { id, op, key: None, old: None, value: None, request: None };
     write_line(out, &line);
 }
 

@@ -2,6 +2,8 @@
 
 use squall_cluster::LeaderProbe;
 use squall_history::NodeName;
+use squall_history::states::State;
+use squall_systems::SystemSpec;
 use squall_systems::reference::ReferenceProbe;
 
 use crate::scripted::{Act, Scripted};
@@ -46,4 +48,27 @@ async fn silent_and_broken_nodes_do_not_hide_the_leader() {
         Act::Say(LEADER_OF_3),
     ];
     assert_eq!(leader(acts).await, Some("n6".into()));
+}
+
+#[tokio::test]
+async fn a_node_that_says_no_whole_state_says_why_or_what() {
+    let state = |position, digest: &str| {
+        Ok(State { position, compacted: None, version: None, digest: digest.to_owned() })
+    };
+    for (act, expected) in [
+        (Act::Say("{\"id\":ID,\"ok\":{\"applied\":7,\"digest\":\"ab\"}}\n"), state(7, "ab")),
+        (Act::Say("{\"id\":ID,\"fail\":\"malformed: no\"}\n"), Err("malformed: no".to_owned())),
+        (Act::SayAndClose("{\"id\":ID"), Err("it hung up".to_owned())),
+    ] {
+        let node = Scripted::new(vec![act]);
+        let probe = SystemSpec::reference().state_probe([("n1".into(), node.address)].into());
+        let said = probe.expect("the reference is asked").ask().await;
+        assert_eq!(said[&NodeName::from("n1")], expected);
+        assert_eq!(node.requests(), ["{\"id\":1,\"op\":\"digest\"}"]);
+    }
+    let node = Scripted::new(vec![Act::Say("{\"id\":ID,\"ok\":{\"applied\":7}}\n")]);
+    let probe = SystemSpec::reference().state_probe([("n1".into(), node.address)].into());
+    let said = probe.expect("the reference is asked").ask().await;
+    assert!(said[&NodeName::from("n1")].is_err(), "{said:?}");
+    node.requests();
 }
