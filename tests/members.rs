@@ -42,11 +42,11 @@ fn a_leader_that_is_removed_comes_back_empty_as_a_new_member_and_clients_judge()
     let dir = tempfile::tempdir().expect("a directory");
     let schedule = dir.path().join("schedule.jsonl");
     let faults = r#"{"squall":"schedule/1"}
-{"plan":{"id":1,"at":"500ms","fault":"member","target":"leader","for":"1s"}}
+{"plan":{"id":1,"at":"500ms","fault":"member","target":"leader","for":"800ms"}}
 "#;
     std::fs::write(&schedule, faults).expect("a schedule");
     let mut run = squall();
-    run.args(["test", "--time-limit", "5s", "--rate", "300", "--seed", "1", "--system"]);
+    run.args(["test", "--time-limit", "3s", "--rate", "300", "--seed", "1", "--system"]);
     run.arg(page(dir.path())).arg("--schedule").arg(&schedule);
     let output = run.arg("--results").arg(dir.path().join("results")).output().expect("it starts");
     let told = told(&output);

@@ -5,6 +5,8 @@ mod exec;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod members;
+#[cfg(test)]
 mod resp;
 #[cfg(test)]
 #[path = "../etcd/scripted.rs"]
