@@ -2,7 +2,7 @@
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use squall_checker::{Row, Verdict, witness};
+use squall_checker::{Budget, ModelKind, Reading, Row, Verdict, judge, witness};
 use squall_history::log::{Applied, Command, Entry, FORMAT, Header, Lacking, Log, Positions};
 use squall_history::{
     Event, F, History, Invoke, Key, Nanos, Op, Outcome, Process, Reason, Request, Return, Value,
@@ -287,6 +287,22 @@ fn the_log_of_a_correct_system_gives_every_answer() {
         never += row.figures["in doubt, never did"];
     }
     assert!(took > 100.0 && never > 100.0, "{took} took effect, {never} never did");
+}
+
+#[test]
+fn the_order_of_a_correct_system_stands_with_the_doubt_that_its_log_settles() {
+    let (mut settled, mut lists) = (0, 0);
+    for (seed, world) in worlds() {
+        let (history, log) = (world.history(), world.log());
+        let settling =
+            witness::settle(&history, &log).unwrap_or_else(|why| panic!("{seed}: {why}"));
+        let model = if world.appends { ModelKind::ListAppend } else { ModelKind::CasRegister };
+        let judged = |history| judge(history, model, &Reading::default(), &Budget::unlimited());
+        assert_eq!(judged(&settling.history).verdict, Verdict::Valid, "seed {seed}");
+        settled += settling.settled();
+        lists += u32::from(world.appends && settling.settled() > 0);
+    }
+    assert!(settled > 400 && lists > 50, "{settled} settled, in {lists} worlds of lists");
 }
 
 #[test]

@@ -16,7 +16,8 @@ use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{F, Key, NodeName, Op, Request, Value};
+use crate::headed::{self, FirstLine};
+use crate::{F, Key, NodeName, Op, ReadError, Request, Value};
 
 /// The name and version in the first line.
 pub const FORMAT: &str = "log/1";
@@ -116,20 +117,12 @@ pub struct Log {
     pub elsewhere: Vec<(NodeName, Entry)>,
 }
 
-/// Says what is wrong with the file, and where.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file could not be read.
-    #[error("failed to read the log")]
-    Io(#[from] std::io::Error),
-    /// A line is not what it should be.
-    #[error("line {line}: {why}")]
-    Line {
-        /// Which, counted from 1.
-        line: u32,
-        /// What is wrong.
-        why: String,
-    },
+impl FirstLine for Header {
+    const FORMAT: &'static str = FORMAT;
+
+    fn format(&self) -> &str {
+        &self.squall
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -178,53 +171,29 @@ impl Line {
 impl Log {
     /// Returns the text of the file.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        let mut line = |json: serde_json::Result<String>| {
-            text.push_str(&json.expect("a log is plain data"));
-            text.push('\n');
-        };
-        line(serde_json::to_string(&self.header));
-        for entry in &self.entries {
-            line(serde_json::to_string(&Line::of(None, entry)));
-        }
-        for (node, entry) in &self.elsewhere {
-            line(serde_json::to_string(&Line::of(Some(node), entry)));
-        }
-        text
+        let entries = self.entries.iter().map(|entry| Line::of(None, entry));
+        let elsewhere = self.elsewhere.iter().map(|(node, entry)| Line::of(Some(node), entry));
+        headed::text(&self.header, entries.chain(elsewhere))
     }
 
     /// Reads a file.
     pub fn read(input: impl BufRead) -> Result<Log, ReadError> {
-        let mut lines = (1..).zip(input.lines());
-        let broken = |line, why| ReadError::Line { line, why };
-        let (_, first) = lines.next().ok_or_else(|| broken(1, "the file is empty".to_owned()))?;
-        let header = serde_json::from_str::<Header>(&first?);
-        let header = header.map_err(|error| broken(1, error.to_string()))?;
-        if header.squall != FORMAT {
-            return Err(broken(1, format!("expected {FORMAT:?}, found {:?}", header.squall)));
-        }
-        let mut log = Log { header, entries: Vec::new(), elsewhere: Vec::new() };
-        for (number, line) in lines {
-            let line = serde_json::from_str::<Line>(&line?);
-            let line = line.map_err(|error| broken(number, error.to_string()))?;
-            log.take(line).map_err(|why| broken(number, why))?;
-        }
-        Ok(log)
-    }
-
-    fn take(&mut self, line: Line) -> Result<(), String> {
-        let due = self.entries.len() as u64 + 1;
-        match line.entry() {
-            (Some(node), entry) => self.elsewhere.push((node, entry)),
-            (None, _) if !self.elsewhere.is_empty() => {
-                return Err("an entry behind those of other logs".to_owned());
+        let (mut entries, mut elsewhere) = (Vec::new(), Vec::new());
+        let header = headed::read(input, |line: Line| {
+            let due = entries.len() as u64 + 1;
+            match line.entry() {
+                (Some(node), entry) => elsewhere.push((node, entry)),
+                (None, _) if !elsewhere.is_empty() => {
+                    return Err("an entry behind those of other logs".to_owned());
+                }
+                (None, entry) if entry.index == due => entries.push(entry),
+                (None, entry) => {
+                    return Err(format!("entry {} where entry {due} is due", entry.index));
+                }
             }
-            (None, entry) if entry.index == due => self.entries.push(entry),
-            (None, entry) => {
-                return Err(format!("entry {} where entry {due} is due", entry.index));
-            }
-        }
-        Ok(())
+            Ok(())
+        })?;
+        Ok(Log { header, entries, elsewhere })
     }
 }
 

@@ -13,8 +13,9 @@ use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
+use crate::headed::{self, FirstLine};
 use crate::log::Positions;
-use crate::{Nanos, NodeName};
+use crate::{Nanos, NodeName, ReadError};
 
 /// The name and version in the first line.
 pub const FORMAT: &str = "states/1";
@@ -63,20 +64,12 @@ pub struct States {
     pub answers: Vec<Answer>,
 }
 
-/// Says what is wrong with the file, and where.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file could not be read.
-    #[error("failed to read the states")]
-    Io(#[from] std::io::Error),
-    /// A line is not what it should be.
-    #[error("line {line}: {why}")]
-    Line {
-        /// Which, counted from 1.
-        line: u32,
-        /// What is wrong.
-        why: String,
-    },
+impl FirstLine for Header {
+    const FORMAT: &'static str = FORMAT;
+
+    fn format(&self) -> &str {
+        &self.squall
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,32 +112,17 @@ impl States {
 
     /// Returns the text of the file.
     pub fn to_text(&self) -> String {
-        let header = serde_json::to_string(&self.header);
-        let answers = self.answers.iter().map(|answer| serde_json::to_string(&Line::of(answer)));
-        let mut text = String::new();
-        for line in [header].into_iter().chain(answers) {
-            text.push_str(&line.expect("states are plain data"));
-            text.push('\n');
-        }
-        text
+        headed::text(&self.header, self.answers.iter().map(Line::of))
     }
 
     /// Reads a file.
     pub fn read(input: impl BufRead) -> Result<States, ReadError> {
-        let mut lines = (1..).zip(input.lines());
-        let broken = |line, why| ReadError::Line { line, why };
-        let (_, first) = lines.next().ok_or_else(|| broken(1, "the file is empty".to_owned()))?;
-        let header = serde_json::from_str::<Header>(&first?);
-        let header = header.map_err(|error| broken(1, error.to_string()))?;
-        if header.squall != FORMAT {
-            return Err(broken(1, format!("expected {FORMAT:?}, found {:?}", header.squall)));
-        }
-        let answers = lines.map(|(number, line)| {
-            let line = serde_json::from_str::<Line>(&line?);
-            let answer = line.map_err(|error| error.to_string()).and_then(Line::answer);
-            answer.map_err(|why| broken(number, why))
-        });
-        Ok(States { header, answers: answers.collect::<Result<_, _>>()? })
+        let mut answers = Vec::new();
+        let header = headed::read(input, |line: Line| {
+            answers.push(line.answer()?);
+            Ok(())
+        })?;
+        Ok(States { header, answers })
     }
 }
 
