@@ -8,6 +8,7 @@
 //! - A vote request (`MsgVote`) names the end of the candidate's log. One to oneself is never sent, so a lone voter names
 //!   nothing.
 //! - `MsgAppResp` without an index also answers a stale leader, in a later term than its own: it acknowledges nobody.
+//! - A founded node (`Bootstrap`) begins with entries of term 1 that no line tells.
 //! - Pre-votes are not traced.
 
 use serde::Deserialize;
@@ -18,15 +19,13 @@ use super::teller::{Heard, Now, Promise, Role, What};
 use super::{Parsed, name};
 
 /// Events that say no more than what the node is.
-const PLAIN: [&str; 13] = [
+const PLAIN: [&str; 11] = [
     "Advance",
     "ApplyConfChange",
     "Bootstrap",
     "ChangeConf",
     "Ready",
-    "ReceiveAppendEntriesRequest",
     "ReceiveRequestVoteRequest",
-    "ReceiveSnapshot",
     "ReduceNextIndex",
     "Replicate",
     "SendAppendEntriesResponse",
@@ -96,6 +95,7 @@ fn what(event: &Event) -> Option<What> {
     Some(match &*event.name {
         "InitState" => What::Begins,
         "BecomeFollower" => What::Follows,
+        "ReceiveAppendEntriesRequest" | "ReceiveSnapshot" => What::Hears,
         "BecomeCandidate" => What::Stands,
         "BecomeLeader" => What::Wins,
         "Commit" => What::Counts,

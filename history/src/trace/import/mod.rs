@@ -205,7 +205,7 @@ impl Import {
         let Untold { elections, votes } = self.untold;
         if elections > 0 {
             let what = format!(
-                "{elections} elections of which the trace does not tell where the leader's log ended"
+                "elections of which the trace does not tell where the leader's log ended: {elections}"
             );
             caveats.extend(
                 [Claim::ElectionSafety, Claim::LeaderCompleteness]
@@ -213,7 +213,7 @@ impl Import {
             );
         }
         if votes > 0 {
-            let what = format!("{votes} votes in terms that a restart took back");
+            let what = format!("votes in terms that a restart took back: {votes}");
             caveats.push((Claim::VoteOnce, what));
         }
         caveats
@@ -366,7 +366,7 @@ impl Importer {
         }
         if self.other_lines > 0 {
             self.warnings.push(format!(
-                "{} lines are no events of a trace and were skipped",
+                "lines that are no events of a trace were skipped: {}",
                 self.other_lines
             ));
         }

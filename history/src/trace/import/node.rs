@@ -50,6 +50,8 @@ pub(super) struct Node {
     /// It has begun, and has not said yet what it recovered.
     recovering: bool,
     now: Option<Now>,
+    /// It began with an empty log, and nobody has sent it anything since.
+    alone: bool,
     /// Where its present vote was first seen.
     voted: Option<At>,
     /// The last entry of its log, where its term is known.
@@ -132,6 +134,7 @@ impl Node {
         // Which entries it recovered is not told.
         self.gap = true;
         self.end = (now.last == 0).then(LogPosition::default);
+        self.alone = now.last == 0;
         self.voted = Some(at);
         self.told = (now.term, None);
         if now.commit > 0 {
@@ -185,6 +188,11 @@ impl Node {
 
     /// A leader's log grows by entries of its term. What others take over is not told.
     fn grows(&mut self, at: At, last: u64, now: &Now) {
+        if self.alone && last == 0 && now.term == 1 {
+            // What is in a log before anybody sent anything is what the cluster was founded with.
+            self.end = Some(LogPosition { index: now.last, term: Epoch(1, 0) });
+            return;
+        }
         let known = self.end.filter(|end| end.index == last);
         let grown = now.last - last;
         self.end = None;
@@ -231,6 +239,7 @@ impl Node {
             What::Wins => return !self.wins(at, now),
             What::Holds(entry) => self.holds(at, now, *entry),
             What::Follows => self.follows(now),
+            What::Hears => self.alone = false,
             What::Begins | What::Counts | What::Got { .. } | What::Other => {}
         }
         false

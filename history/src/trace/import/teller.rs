@@ -52,6 +52,8 @@ pub(super) enum What {
     Begins,
     /// It follows; if it has just begun, with what it has recovered.
     Follows,
+    /// It is sent entries, or a snapshot.
+    Hears,
     /// It stands for election.
     Stands,
     /// It asks for votes in its term, and says where its log ends.
