@@ -19,6 +19,7 @@ mod summary;
 mod svg;
 mod timeline;
 mod trail;
+mod versions;
 
 pub use compare::{Comparison, Difference, Section, Side, compare};
 pub use junit::junit;

@@ -19,7 +19,7 @@ use crate::recorded::Recorded;
 use crate::story::{roots, story};
 use crate::svg::TimeAxis;
 use crate::timeline::cut;
-use crate::{cycle, embed, figures, lanes, summary, timeline};
+use crate::{cycle, embed, figures, lanes, summary, timeline, versions};
 
 /// The longest sentence about one operation; the file has the rest.
 const SENTENCE: usize = 200;
@@ -373,6 +373,7 @@ fn settings(recorded: &Recorded) -> Vec<(String, String)> {
     );
     settings.push(("squall".to_owned(), manifest.version.clone()));
     settings.push(("binary sha256".to_owned(), manifest.system.binary_sha256.clone()));
+    settings.extend(versions::versions(&manifest.system));
     settings.push((
         "harness stalls over 20 ms".to_owned(),
         format!(
