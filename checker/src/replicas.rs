@@ -19,6 +19,7 @@ use crate::{Evidence, Row, Source, Verdict};
 pub const ENGINE: &str = "digests of states";
 /// How files are named in evidence.
 const STATES: &str = "states.jsonl";
+const LOG: &str = "log.jsonl";
 
 /// What must be equal before two digests are compared.
 type Asked<'a> = (u64, Option<i64>, Option<&'a str>);
@@ -87,20 +88,29 @@ fn differ(
     });
     let (unit, told) = (unit(states.header.positions), told.collect::<Vec<_>>().join(", "));
     let mut summary = format!("at {unit} {position} the states differ: {told}");
-    summary.extend(log.and_then(|log| what_the_log_says(log, &nodes(said))));
+    let agree = log.and_then(|log| what_the_log_says(log, &nodes(said)));
+    summary.extend(agree.iter().map(|agree| format!("; {agree}")));
     let mut row = Row::new(Claim::ReplicaStates, Verdict::Invalid, ENGINE, summary);
     let compacted = compacted.map_or(String::new(), |compacted| format!(", compacted {compacted}"));
     let version = version.map_or(String::new(), |version| format!(", version {version}"));
     row.evidence = said
         .iter()
-        .map(|(at, Answer { node, time, .. }, State { digest, .. })| Evidence {
+        .map(|(at, Answer { node, .. }, State { digest, .. })| Evidence {
             text: format!("{node}: its state at {unit} {position} is {digest}{compacted}{version}"),
             file: STATES.to_owned(),
             line: *at as u64 + 2,
-            time: Some(*time),
+            // When they were asked says nothing of when they parted.
+            time: None,
             source: Source::Observed,
         })
         .collect();
+    row.evidence.extend(agree.map(|agree| Evidence {
+        text: format!("on disk, {agree}"),
+        file: LOG.to_owned(),
+        line: 1,
+        time: None,
+        source: Source::Observed,
+    }));
     row
 }
 
@@ -119,9 +129,9 @@ fn what_the_log_says(log: &Log, nodes: &BTreeSet<&NodeName>) -> Option<String> {
         .collect();
     Some(match (applied.len(), applied.first()) {
         (1, Some(index)) => {
-            format!("; the logs are equal, and all of them is applied up to {index}")
+            format!("the logs are equal, and all of them is applied up to {index}")
         }
-        _ => "; the logs agree".to_owned(),
+        _ => "the logs agree".to_owned(),
     })
 }
 

@@ -265,6 +265,9 @@ const APPLIED_APART: &str = "the logs are equal, as much of them is applied, and
      a server applied an entry twice, or not at all, as one does that stores the applied index apart from what the entry did and \
      is killed in between (paper §5.3: all servers apply the same commands in the same order)";
 
+const STATES_APART: &str = "the logs agree, and the states that they lead to differ: replication did its work, and a server \
+     applied an entry twice, or not at all, or differently (paper §5.3: all servers apply the same commands in the same order)";
+
 /// Returns the mistake that breaks these properties and leaves those before them whole.
 fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
     let broken = |claim| {
@@ -302,11 +305,10 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
         Claim::LeaderCompleteness => Some(
             "a candidate whose log lacked a committed entry won: voters must refuse logs that are behind theirs (paper §5.4.1)",
         ),
-        Claim::StateMachineSafety | Claim::ReplicaStates
-            if are_states(root) && !broken(Claim::LogMatching) =>
-        {
+        Claim::StateMachineSafety if are_states(root) && !broken(Claim::LogMatching) => {
             Some(APPLIED_APART)
         }
+        Claim::ReplicaStates if root.summary.contains("; the logs ") => Some(STATES_APART),
         Claim::StateMachineSafety => Some(PAST_MATCH),
         Claim::ReadIndex if local => Some(
             "a read was served from a server's own state, without asking a majority (thesis §6.4)",
@@ -333,7 +335,7 @@ fn mechanism(root: &Row, verdict: &RunVerdict) -> Option<&'static str> {
 
 /// Whether states were compared, and not the entries that led there.
 fn are_states(row: &Row) -> bool {
-    row.summary.contains("in different states") || row.summary.contains("the logs are equal")
+    row.summary.contains("in different states")
 }
 
 fn is_twice(row: &Row) -> bool {
@@ -449,6 +451,21 @@ mod tests {
         let logs = &[("disk/n1.jsonl", Source::Observed)];
         let unequal = cause(vec![states(), row(Claim::LogMatching, "two entries at 7@2", logs)]);
         assert!(!unequal.contains("the logs are equal"), "{unequal}");
+    }
+
+    #[test]
+    fn states_that_differ_while_the_logs_agree_blame_how_entries_are_applied() {
+        let files = [("states.jsonl", Source::Observed), ("log.jsonl", Source::Observed)];
+        let cause = |summary| {
+            let texts = texts(vec![row(Claim::ReplicaStates, summary, &files)]);
+            texts.into_iter().find(|text| text.starts_with("Cause")).expect("a cause")
+        };
+        let told = cause("at revision 9 the states differ: n1 has 7, n2 has 8; the logs agree");
+        assert!(told.starts_with("Cause, likely: the logs agree, and the states"), "{told}");
+        let sources = "It rests on the log on disk, what the nodes say of their states.";
+        assert!(told.ends_with(sources), "{told}");
+        let alone = cause("at revision 9 the states differ: n1 has 7, n2 has 8");
+        assert!(alone.starts_with("Cause not determined"), "{alone}");
     }
 
     #[test]
