@@ -174,7 +174,12 @@ impl<'a> Run<'a> {
         self.manifest.moments.healed = Some(self.clock.now());
         for death in ours.iter().flat_map(|ours| ours.sandboxed.exited()) {
             let Death { node, status, .. } = &death;
-            self.progress.note(&format!("squall: {node} ended by itself ({status})"));
+            let told = match members::change_in(&self.plan) {
+                // Most end when they learn that they are no member any more.
+                true => format!("squall: {node} ended by itself, as one may that is removed"),
+                false => format!("squall: {node} ended by itself ({status})"),
+            };
+            self.progress.note(&told);
             if cluster.state(&death.node) != NodeState::Running {
                 // One that cannot start again answers no final read, and the run says so.
                 let _ = cluster.start(&death.node).await;
