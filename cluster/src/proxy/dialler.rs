@@ -138,8 +138,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_socket_on_the_other_side_is_found_and_its_owner() {
+    /// Both ends of a connection, and where each is: the dialling one first.
+    fn connected() -> ([TcpStream; 2], [SocketAddrV4; 2]) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, from) = listener.accept().unwrap();
@@ -147,6 +147,12 @@ mod tests {
         else {
             panic!("loopback is IPv4");
         };
+        ([dialled, accepted], [theirs, ours])
+    }
+
+    #[test]
+    fn the_socket_on_the_other_side_is_found_and_its_owner() {
+        let ([dialled, _accepted], [theirs, ours]) = connected();
         let inode = listed(theirs, ours).unwrap();
         assert_eq!(diagnosed(theirs, ours).unwrap(), Some(inode), "both ways say the same");
         let socket = PathBuf::from(format!("socket:[{inode}]"));
@@ -158,13 +164,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_its_dialler_closed_has_no_owner() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (accepted, from) = listener.accept().unwrap();
-        let (SocketAddr::V4(theirs), SocketAddr::V4(ours)) = (from, accepted.local_addr().unwrap())
-        else {
-            panic!("loopback is IPv4");
-        };
+        let ([dialled, _accepted], [theirs, ours]) = connected();
         drop(dialled);
         assert_eq!(inode(theirs, ours), None);
         // Nor has one that never was.
